@@ -1,0 +1,133 @@
+// The sink map as plain values: what the reader makes of the YAML file, and all that the rest of
+// walrelay knows of it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace walrelay::config {
+
+/// Where in the file something stands, 1-based; for errors that are found after reading.
+struct position {
+    std::string file;
+    int line = 0;
+    int column = 0;
+};
+
+/// `source:`
+struct source {
+    std::string conninfo;  ///< with secrets filled in: never log it
+    std::string slot;
+    std::vector<std::string> publications;
+    bool progress = true;
+    std::chrono::milliseconds exit_delay{10'000};
+};
+
+/// `sinks: NAME: kafka:`
+struct kafka_sink {
+    std::string brokers;
+    std::map<std::string, std::string> properties;  ///< librdkafka's, values may be secret
+    bool metadata = false;                          ///< send walrelay-lsn, -seq, -xid, -table, -epoch
+};
+
+/// A range of HTTP status codes, both ends included.
+struct status_range {
+    int first = 200;
+    int last = 299;
+
+    friend bool operator==(const status_range&, const status_range&) = default;
+};
+
+/// Client side of TLS; paths of PEM files, empty where not given.
+struct tls_files {
+    std::string ca;
+    std::string certificate;
+    std::string key;
+};
+
+/// `sinks: NAME: http:`
+struct http_sink {
+    std::string url;  ///< path and query may hold {column}; scheme, host and port may not
+    std::vector<std::pair<std::string, std::string>> headers;  ///< values may be secret
+    std::vector<std::string> signing;  ///< Standard Webhooks secrets, "whsec_" + base64; all of them sign
+    std::chrono::milliseconds timeout{15'000};
+    std::uint32_t connections = 32;
+    std::vector<status_range> success{{}};
+    tls_files tls;
+    bool metadata = false;
+};
+
+struct stdout_sink {};
+struct discard_sink {};
+
+struct sink {
+    std::string name;
+    std::variant<kafka_sink, http_sink, stdout_sink, discard_sink> kind;
+    position at;
+};
+
+/// Columns of an insert-only table as an event. Templates may hold {column}; `payload` and `headers`
+/// name one column each.
+struct mapped_shape {
+    std::optional<std::string> id;   ///< absent: made of commit LSN, time and ordinal
+    std::optional<std::string> key;  ///< absent: no key
+    std::optional<std::string> type;
+    std::string payload;
+    std::optional<std::string> headers;
+};
+
+/// The table has the columns of walrelay.outbox.
+struct walrelay_shape {};
+
+/// `routes:` entry. The first route whose `from` and `where` match a row takes it.
+struct route {
+    std::string from_schema;
+    std::string from_table;
+    std::vector<std::pair<std::string, std::vector<std::string>>> where;  ///< column, globs
+    std::vector<std::size_t> to;  ///< indexes into model::sinks; empty for `to: none`
+    std::variant<walrelay_shape, mapped_shape> shape;
+    std::optional<std::string> topic;  ///< template; default {topic} for the walrelay shape
+    std::optional<std::string> key;    ///< template; default: the shape's key
+    std::vector<std::string> topics;   ///< globs that a topic must match; empty: any
+    position at;
+};
+
+/// `limits:`
+struct limits {
+    std::uint64_t in_flight_events = 20'000;
+    std::uint64_t in_flight_bytes = 16ULL << 20;
+    std::uint64_t replay_events = 50'000;
+    std::uint64_t event_bytes = 1ULL << 20;
+};
+
+/// `admin:`; no listener when `listen` is empty.
+struct admin {
+    std::string listen = "127.0.0.1:9187";  ///< host:port; port 0 takes a free one
+    std::string token;                      ///< secret; required off loopback
+};
+
+enum class log_format : std::uint8_t { text, json };
+enum class log_level : std::uint8_t { debug, info, warning, error };
+
+struct log {
+    log_level level = log_level::info;
+    log_format format = log_format::text;
+};
+
+struct model {
+    config::source source;
+    std::vector<config::sink> sinks;
+    std::vector<config::route> routes;
+    config::limits limits;
+    config::admin admin;
+    config::log log;
+};
+
+}  // namespace walrelay::config

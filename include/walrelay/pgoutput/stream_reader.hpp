@@ -1,0 +1,85 @@
+// Frames of one replication connection to what the engine is told: the order of messages is checked,
+// rows are tied to their Relation and numbered.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <variant>
+
+#include "walrelay/pgoutput/copy_frame.hpp"
+#include "walrelay/pgoutput/relation.hpp"
+
+namespace walrelay::pgoutput {
+
+/// The transaction that is being read. `commit_lsn` is known from Begin on, so rows can be sent on
+/// before their Commit arrives.
+struct transaction {
+    lsn commit_lsn;
+    pg_time commit_time;
+    std::uint32_t xid = 0;
+
+    friend bool operator==(const transaction&, const transaction&) = default;
+};
+
+struct transaction_began {
+    transaction opened;
+};
+
+/// An INSERT. `row` points into the frame.
+struct row_inserted {
+    std::shared_ptr<const relation> const* table = nullptr;  ///< valid until the next read()
+    tuple_view row;
+    std::uint32_t ordinal = 0;  ///< of the inserts in this transaction, from 0
+};
+
+/// An UPDATE, DELETE or TRUNCATE of a captured table: never delivered, told so that it can be logged.
+struct change_ignored {
+    enum class kind : std::uint8_t { update, remove, truncate };
+    kind what = kind::update;
+    std::shared_ptr<const relation> const* table = nullptr;  ///< of a TRUNCATE: its first table
+};
+
+struct transaction_committed {
+    lsn end_lsn;
+};
+
+/// A new version of a table; rows of it may follow.
+struct relation_changed {
+    std::shared_ptr<const relation> const* table = nullptr;
+};
+
+/// pg_logical_emit_message; outside a transaction it is a unit of its own that ends at `position`.
+struct message_emitted {
+    bool transactional = false;
+    lsn position;
+    std::string_view prefix;
+    std::span<const std::byte> content;
+};
+
+struct nothing_new {};  ///< Type and Origin
+
+using stream_event = std::variant<nothing_new, transaction_began, row_inserted, change_ignored,
+                                  transaction_committed, relation_changed, message_emitted, keepalive>;
+
+/// Pure. One for each connection: the protocol starts anew with each START_REPLICATION.
+/// After an error the reader must be thrown away with its connection.
+class stream_reader {
+public:
+    /// The views in the answer live as long as `payload` (one CopyData payload).
+    [[nodiscard]] decoded<stream_event> read(std::span<const std::byte> payload);
+
+    /// Between Begin and Commit.
+    [[nodiscard]] const std::optional<transaction>& open_transaction() const noexcept { return open_; }
+    /// End of the last commit that was read, 0 before the first.
+    [[nodiscard]] lsn last_end() const noexcept { return last_end_; }
+
+private:
+    relation_cache relations_;
+    std::optional<transaction> open_;
+    std::uint32_t next_ordinal_ = 0;
+    lsn last_end_;
+};
+
+}  // namespace walrelay::pgoutput
