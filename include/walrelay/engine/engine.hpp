@@ -1,0 +1,175 @@
+// Decides everything, does nothing: which record is sent next, what is tried again, when reading
+// pauses, what is recorded and acknowledged.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "walrelay/core/clock.hpp"
+#include "walrelay/engine/delivery.hpp"
+#include "walrelay/engine/feedback.hpp"
+#include "walrelay/engine/lanes.hpp"
+#include "walrelay/engine/ledger.hpp"
+#include "walrelay/engine/progress_schedule.hpp"
+#include "walrelay/event/router.hpp"
+
+namespace walrelay::engine {
+
+/// Fixed for the life of an engine.
+struct engine_options {
+    std::vector<lane_depth> sinks;  ///< in the order of the sink map
+    std::uint64_t in_flight_events = 20'000;
+    std::uint64_t in_flight_bytes = 16ULL << 20;
+    std::uint64_t replay_events = 50'000;
+    std::uint64_t seed = 1;  ///< of the jitter
+};
+
+/// Which limit keeps the relay from reading.
+enum class full_limit : std::uint8_t { none, in_flight_events, in_flight_bytes, replay_events };
+
+/// Nothing is sent any more; what is in flight may end.
+struct halt_info {
+    event_slot event = 0;
+    std::optional<std::size_t> sink;  ///< none: no route takes the event
+    std::string reason;
+};
+
+/// Pure: no I/O, no clock; time is an argument. The caller keeps what belongs to an event (its
+/// frame) by slot until the slot appears in released(). Violations of I1 to I6 throw
+/// invariant_violation.
+class engine {
+public:
+    explicit engine(const engine_options& options);
+
+    // ------------------------------------------------------------------------------------ the
+    // stream
+
+    /// START_REPLICATION was answered; `recorded` is the progress record. `same_history`: this
+    /// process has read from that timeline before, so what is safe stays safe.
+    void stream_started(lsn recorded, bool same_history, duration status_period, time_point now);
+    /// The connection is gone. Events that are not in flight are forgotten (and released): the
+    /// server sends them again. Attempts in flight end as orphans.
+    void stream_lost();
+
+    /// False: the rows of this unit were resolved before (the slot is behind the record, after a
+    /// crash of the server or a lost acknowledgement), so none of them is added. Sending some of
+    /// them again could leave an older record as the last of its key, as the next acknowledgement
+    /// covers them all.
+    [[nodiscard]] bool begin(lsn commit_lsn, std::int64_t commit_time_us);
+    /// One row of the open unit, to be delivered to each of `placements` (at least one).
+    event_slot add(std::size_t bytes, std::span<const event::placement> placements);
+    /// One row that a `to: none` route takes.
+    void add_discarded();
+    /// One row that no route takes: an event error, so a halt.
+    event_slot add_unroutable(std::size_t bytes, std::string reason);
+    void commit(lsn end);
+    void keepalive(lsn wal_end, bool reply_requested, time_point now);
+
+    /// False: a limit is full, stop reading until it is true again.
+    [[nodiscard]] bool wants_rows();
+
+    [[nodiscard]] full_limit limit_reached() const noexcept { return full_; }
+
+    // ------------------------------------------------------------------------------------- the
+    // sinks
+
+    struct attempt {
+        attempt_token token;
+        std::uint32_t number = 0;  ///< from 1
+        event_slot event = 0;
+    };
+
+    /// The next record for a sink, whose attempt has begun. The caller ends it with exactly one of
+    /// sent_back() or attempt_ended().
+    [[nodiscard]] std::optional<attempt> next(std::size_t sink, time_point now);
+    void sent_back(attempt_token token);
+    void attempt_ended(attempt_token token, const outcome& seen, time_point now);
+
+    /// Slots whose event is resolved or forgotten; the caller frees what it keeps and clears the
+    /// vector.
+    [[nodiscard]] std::vector<event_slot>& released() noexcept { return released_; }
+
+    // -------------------------------------------------------------------------- record and
+    // acknowledge
+
+    [[nodiscard]] std::optional<progress_schedule::write> record_due(time_point now,
+                                                                     bool at_once = false) {
+        return progress_.due(ledger_, now, at_once);
+    }
+
+    void recorded(std::string snapshot, lsn insert_lsn) {
+        progress_.done(std::move(snapshot), insert_lsn);
+    }
+
+    void record_failed() { progress_.failed(); }
+
+    [[nodiscard]] std::optional<status_message> status_due(time_point now, bool at_once = false);
+
+    // ------------------------------------------------------------------------------------------
+    // views
+
+    /// When time alone can change an answer.
+    [[nodiscard]] time_point wake_at() const noexcept;
+
+    [[nodiscard]] const std::optional<halt_info>& halted() const noexcept { return halted_; }
+
+    [[nodiscard]] const ledger& units() const noexcept { return ledger_; }
+
+    [[nodiscard]] const feedback& acknowledgements() const noexcept { return feedback_; }
+
+    [[nodiscard]] const progress_schedule& progress() const noexcept { return progress_; }
+
+    [[nodiscard]] const lanes& sink(std::size_t index) const { return sinks_.at(index); }
+
+    [[nodiscard]] const delivery& delivery_at(delivery_index at) const { return pool_.at(at); }
+
+    [[nodiscard]] std::uint64_t unresolved_events() const noexcept { return events_count_; }
+
+    [[nodiscard]] std::uint64_t unresolved_bytes() const noexcept { return bytes_count_; }
+
+    [[nodiscard]] std::uint64_t replay_events() const noexcept {
+        return progress_.replay_events(ledger_);
+    }
+
+    /// Attempts on the wire, orphans included.
+    [[nodiscard]] std::size_t in_flight() const noexcept;
+
+    /// Everything that was read is resolved.
+    [[nodiscard]] bool idle() const noexcept { return ledger_.idle(); }
+
+private:
+    struct tracked_event {
+        unit_index unit = 0;
+        std::uint32_t bytes = 0;
+        std::uint32_t pending = 0;  ///< deliveries that are not resolved
+        bool orphaned = false;      ///< its stream is gone: the ledger doesn't know it any more
+    };
+
+    event_slot track(std::size_t bytes, std::uint32_t pending);
+    void settle(delivery_index at);
+    std::uint64_t random() noexcept;
+
+    const engine_options options_;
+    ledger ledger_;
+    progress_schedule progress_;
+    feedback feedback_;
+    delivery_pool pool_;
+    std::vector<delivery_index> free_deliveries_;
+    std::vector<lanes> sinks_;
+    std::vector<tracked_event> events_;
+    std::vector<event_slot> free_events_;
+    std::vector<event_slot> released_;
+    std::vector<event_slot> unroutable_;
+    unit_index open_unit_ = 0;
+    std::uint64_t events_count_ = 0;
+    std::uint64_t bytes_count_ = 0;
+    full_limit full_ = full_limit::none;
+    std::optional<halt_info> halted_;
+    std::uint64_t random_state_;
+};
+
+}  // namespace walrelay::engine

@@ -1,0 +1,70 @@
+#include "walrelay/engine/retry_policy.hpp"
+
+#include <algorithm>
+
+namespace walrelay::engine {
+
+namespace {
+
+constexpr backoff growing{std::chrono::milliseconds{200}, std::chrono::seconds{60}};
+constexpr std::uint32_t refusals_max = 3;
+constexpr duration between_refusals = std::chrono::seconds{5};
+
+/// The wait that was asked for, or our own where that is longer.
+duration at_least(const outcome& seen, duration wait) {
+    if (!seen.retry_after) return wait;
+    return std::max<duration>(wait, *seen.retry_after);
+}
+
+}  // namespace
+
+directive decide(const outcome& seen, const attempt_history& history, std::uint64_t random) {
+    using kind = directive::kind;
+    switch (seen.what) {
+        case outcome_class::delivered:
+            return {kind::resolve, {}};
+        case outcome_class::transient:
+            if (seen.retry_after && seen.hold_target) {
+                return {kind::stall_target,
+                        at_least(seen, growing.wait(history.target_failures, random))};
+            }
+            return {kind::retry_lane, at_least(seen, growing.wait(history.lane_failures, random))};
+        case outcome_class::target:
+            return {kind::stall_target,
+                    at_least(seen, growing.wait(history.target_failures, random))};
+        case outcome_class::event:
+            if (history.refusals >= refusals_max) return {kind::halt, {}};
+            return {kind::retry_lane, at_least(seen, between_refusals)};
+        case outcome_class::event_final:
+            return {kind::halt, {}};
+        case outcome_class::batch:
+            if (history.sent_alone) return {kind::halt, {}};
+            return {kind::retry_alone, growing.wait(history.lane_failures, random)};
+        case outcome_class::endpoint:
+        case outcome_class::unknown:
+            break;
+    }
+    return {kind::stall_sink, at_least(seen, growing.wait(history.sink_failures, random))};
+}
+
+const char* class_name(outcome_class what) noexcept {
+    switch (what) {
+        case outcome_class::delivered:
+            return "delivered";
+        case outcome_class::transient:
+            return "transient";
+        case outcome_class::target:
+            return "target";
+        case outcome_class::endpoint:
+            return "endpoint";
+        case outcome_class::event:
+        case outcome_class::event_final:
+        case outcome_class::batch:
+            return "event";
+        case outcome_class::unknown:
+            break;
+    }
+    return "unknown";
+}
+
+}  // namespace walrelay::engine
