@@ -74,10 +74,16 @@ std::string printable(std::string_view text, std::size_t limit_bytes) {
         const std::string_view rest = text.substr(taken);
         const std::size_t size = utf8_sequence(rest);
         const auto byte = static_cast<std::uint8_t>(rest.front());
-        if (size == 0 || byte < 0x20 || byte == 0x7F) {
-            out += "\\x";
-            out += hex_digits[byte >> 4];
-            out += hex_digits[byte & 15];
+        // U+0080 to U+009F are control characters that terminals obey: U+009B is ESC [.
+        const bool control =
+            byte < 0x20 || byte == 0x7F ||
+            (byte == 0xC2 && size == 2 && static_cast<std::uint8_t>(rest[1]) < 0xA0);
+        if (size == 0 || control) {
+            for (const char c : rest.substr(0, size == 0 ? 1 : size)) {
+                out += "\\x";
+                out += hex_digits[static_cast<std::uint8_t>(c) >> 4];
+                out += hex_digits[static_cast<std::uint8_t>(c) & 15];
+            }
         } else {
             out += rest.substr(0, size);
         }

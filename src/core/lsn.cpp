@@ -41,8 +41,8 @@ result<lsn> parse_lsn(std::string_view text) {
     std::uint32_t low = 0;
     if (slash == std::string_view::npos || !parse_half(text.substr(0, slash), high) ||
         !parse_half(text.substr(slash + 1), low)) {
-        return error{"read LSN", "'" + printable(text) + "'", "expected two hex numbers as in 16/B374D848",
-                     ""};
+        return error{"read LSN", "'" + printable(text) + "'",
+                     "expected two hex numbers as in 16/B374D848", ""};
     }
     return lsn{(static_cast<std::uint64_t>(high) << 32) | low};
 }

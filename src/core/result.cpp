@@ -10,7 +10,8 @@ std::string error::text() const {
     return text;
 }
 
-error_exception::error_exception(error what) : std::runtime_error{what.text()}, details_{std::move(what)} {}
+error_exception::error_exception(error what)
+    : std::runtime_error{what.text()}, details_{std::move(what)} {}
 
 void throw_exception_from_error(const error& what, const boost::source_location&) {
     throw error_exception{what};

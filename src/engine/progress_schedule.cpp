@@ -21,6 +21,7 @@ void progress_schedule::restart(lsn recorded, time_point now) {
     recorded_ = recorded;
     recorded_events_ = 0;
     last_write_ = now - period;
+    not_before_ = now;
     writing_.reset();
     own_wal_end_ = recorded;
     snapshot_.reset();
@@ -30,7 +31,7 @@ void progress_schedule::restart(lsn recorded, time_point now) {
 time_point progress_schedule::due_at(const ledger& units) const noexcept {
     if (writing_ || units.safe() <= recorded_) return never;
     const std::uint64_t events = units.safe_events() - recorded_events_;
-    if (events * 2 >= replay_limit_ && events > 0) return time_point::min();
+    if (events * 2 >= replay_limit_ && events > 0) return not_before_;
     if (events > 0 || units.safe().value - recorded_.value >= idle_bytes)
         return last_write_ + period;
     if (units.safe().value > own_wal_end_.value + own_wal_bytes) return last_write_ + idle_period;
@@ -63,6 +64,7 @@ void progress_schedule::done(std::string snapshot, lsn insert_lsn) {
 
 void progress_schedule::failed() {
     writing_.reset();
+    not_before_ = last_write_ + period;
     stores_snapshot_ = false;
 }
 

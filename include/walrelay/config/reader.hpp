@@ -7,7 +7,6 @@
 #include <string_view>
 #include <vector>
 
-
 #include "walrelay/config/model.hpp"
 
 namespace walrelay::config {
@@ -25,7 +24,10 @@ struct problem {
 /// Where ${env:NAME} and ${file:/path} come from; tests put their own in.
 struct secret_sources {
     std::function<std::optional<std::string>(std::string_view name)> environment;
-    std::function<std::optional<std::string>(const std::string& path)> file;  ///< one trailing newline is cut
+    /// The content without one trailing newline; nothing if it can't be read.
+    std::function<std::optional<std::string>(const std::string& path)> file;
+    /// Group or others may read the file, which gives a warning. May be empty.
+    std::function<bool(const std::string& path)> others_may_read;
 
     static secret_sources of_process();
 };

@@ -7,8 +7,8 @@
 
 namespace walrelay {
 
-/// Waits grow as base, 2 base, 4 base … up to cap; each wait is drawn evenly from [0, that], so that
-/// clients which failed together do not come back together ("full jitter").
+/// Waits grow as base, 2 base, 4 base … up to cap; each wait is drawn evenly from [0, that], so
+/// that clients which failed together do not come back together ("full jitter").
 struct backoff {
     duration base = std::chrono::milliseconds{200};
     duration cap = std::chrono::seconds{60};

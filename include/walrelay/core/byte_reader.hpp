@@ -10,28 +10,38 @@
 
 namespace walrelay {
 
-/// Reads big-endian integers, NUL-terminated strings and runs of bytes. Failure is sticky: after the
-/// first read that does not fit, every read gives zero or nothing and ok() is false, so a message is
-/// read field by field and checked once. Never reads outside the span. The views that it gives point
-/// into the span.
+/// Reads big-endian integers, NUL-terminated strings and runs of bytes. Failure is sticky: after
+/// the first read that does not fit, every read gives zero or nothing and ok() is false, so a
+/// message is read field by field and checked once. Never reads outside the span. The views that it
+/// gives point into the span.
 class byte_reader {
 public:
     explicit byte_reader(std::span<const std::byte> bytes) noexcept
         : first_{bytes.data()}, at_{bytes.data()}, last_{bytes.data() + bytes.size()} {}
 
     [[nodiscard]] bool ok() const noexcept { return ok_; }
-    [[nodiscard]] std::size_t offset() const noexcept { return static_cast<std::size_t>(at_ - first_); }
+
+    [[nodiscard]] std::size_t offset() const noexcept {
+        return static_cast<std::size_t>(at_ - first_);
+    }
+
     [[nodiscard]] std::size_t remaining() const noexcept {
         return ok_ ? static_cast<std::size_t>(last_ - at_) : 0;
     }
+
     /// Everything was read, and nothing failed.
     [[nodiscard]] bool at_end() const noexcept { return ok_ && at_ == last_; }
 
     std::uint8_t u8() noexcept { return integer<std::uint8_t>(); }
+
     std::uint16_t u16() noexcept { return integer<std::uint16_t>(); }
+
     std::uint32_t u32() noexcept { return integer<std::uint32_t>(); }
+
     std::uint64_t u64() noexcept { return integer<std::uint64_t>(); }
+
     std::int32_t i32() noexcept { return static_cast<std::int32_t>(u32()); }
+
     std::int64_t i64() noexcept { return static_cast<std::int64_t>(u64()); }
 
     /// The next `size` bytes.

@@ -29,7 +29,8 @@ private:
     error details_;
 };
 
-[[noreturn]] void throw_exception_from_error(const error& what, const boost::source_location& where);
+[[noreturn]] void throw_exception_from_error(const error& what,
+                                             const boost::source_location& where);
 
 template <class T>
 using result = boost::system::result<T, error>;

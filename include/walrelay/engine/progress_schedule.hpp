@@ -65,6 +65,7 @@ private:
     lsn recorded_;
     std::uint64_t recorded_events_ = 0;
     time_point last_write_{};
+    time_point not_before_{};  ///< after a write that failed
     std::optional<mark> writing_;
     lsn own_wal_end_;  ///< nothing but our record's WAL lies before it, when idle
 

@@ -17,10 +17,11 @@ namespace walrelay::event {
 
 /// What the engine needs to know of one delivery before it is built.
 struct placement {
-    std::size_t sink = 0;           ///< index into config::model::sinks
-    std::uint64_t key_hash = 0;     ///< meaningful when keyed
-    std::uint64_t target_hash = 0;  ///< of the topic or URL: what can stall apart from the rest of its sink
-    bool keyed = false;             ///< false: the key is NULL, no order is kept
+    std::size_t sink = 0;        ///< index into config::model::sinks
+    std::uint64_t key_hash = 0;  ///< meaningful when keyed
+    std::uint64_t target_hash =
+        0;               ///< of the topic or URL: what can stall apart from the rest of its sink
+    bool keyed = false;  ///< false: the key is NULL, no order is kept
 };
 
 /// What the routes say of one row.
@@ -31,25 +32,31 @@ struct routing {
     std::uint16_t route = 0;  ///< index into config::model::routes when routed or discarded
 };
 
-/// The routes compiled for one version of one table: column names are indexes, templates are parsed.
-/// Immutable; shared by the rows that were read under it.
+/// The routes compiled for one version of one table: column names are indexes, templates are
+/// parsed. Immutable; shared by the rows that were read under it.
 class table_plan {
 public:
     virtual ~table_plan() = default;
 
     /// First route that takes the row; `placements` is overwritten, one for each sink of the route.
-    virtual routing decide(const pgoutput::tuple_view& row, std::vector<placement>& placements) const = 0;
+    /// A row that the table's Relation does not describe (another number of columns, a column of
+    /// `where` not sent) is taken by none. A row without a usable destination is placed anywhere:
+    /// build() says what is wrong.
+    virtual routing decide(const pgoutput::tuple_view& row,
+                           std::vector<placement>& placements) const = 0;
 
-    /// Fills `out` for one sink of a route that decide() chose. The same row, plan, position and epoch give the
-    /// same bytes. An error is the row's own fault (event error): both payload and raw set, NULL in a
-    /// topic or path, headers that are not a JSON object, a topic that is not allowed…
+    /// Fills `out` for one sink of a route that decide() chose. The same row, plan, position and
+    /// epoch give the same bytes. An error is the row's own fault (event error): both payload and
+    /// raw set, NULL in a topic or path, headers that are not a JSON object, a topic that is not
+    /// allowed… What `out` holds after an error is unspecified.
     [[nodiscard]] virtual result<void> build(const pgoutput::tuple_view& row, std::uint16_t route,
                                              std::size_t sink, const row_position& position,
                                              std::uint64_t epoch, record& out) const = 0;
 
     /// The id alone, for logs and readiness; works also for rows that no route takes (then made of
     /// the position, unless the table has the walrelay shape's id column).
-    virtual std::string id_of(const pgoutput::tuple_view& row, const row_position& position) const = 0;
+    virtual std::string id_of(const pgoutput::tuple_view& row,
+                              const row_position& position) const = 0;
 
     [[nodiscard]] virtual const std::string& table() const = 0;  ///< schema.name
 };
@@ -64,8 +71,9 @@ public:
     [[nodiscard]] bool names(std::string_view schema, std::string_view table) const;
 
     /// Compiles the routes of a table. Fails when a route uses a column that the table has not (the
-    /// stream must stall: "relation s.t: column X (mapped as payload) is missing"). A table that no
-    /// route names gives a plan that decides no_route for every row.
+    /// stream must stall: `map table s.t: column "x" (used as payload by the route at f:1:2) does
+    /// not exist`, all such columns at once). A route that discards needs the columns of its
+    /// `where` only. A table that no route names gives a plan that decides no_route for every row.
     [[nodiscard]] result<std::shared_ptr<const table_plan>> plan(
         std::shared_ptr<const pgoutput::relation> table) const;
 

@@ -44,6 +44,7 @@ struct standby_status {
 };
 
 inline constexpr std::size_t standby_status_bytes = 34;
-[[nodiscard]] std::array<std::byte, standby_status_bytes> encode(const standby_status& status) noexcept;
+[[nodiscard]] std::array<std::byte, standby_status_bytes> encode(
+    const standby_status& status) noexcept;
 
 }  // namespace walrelay::pgoutput

@@ -22,10 +22,12 @@ struct pg_time {
     [[nodiscard]] constexpr std::int64_t unix_microseconds() const noexcept {
         return microseconds + 946'684'800'000'000;
     }
+
     friend constexpr auto operator<=>(pg_time, pg_time) = default;
 };
 
-/// One column of a row. `text` points into the frame.
+/// One column of a row. `text` points into the frame. Binary values are never asked for, so none
+/// come.
 struct value_view {
     enum class kind : std::uint8_t { null, unchanged_toast, text };
 
@@ -39,6 +41,7 @@ public:
     class iterator {
     public:
         explicit iterator(const std::byte* at) noexcept : at_{at} {}
+
         value_view operator*() const noexcept;
         iterator& operator++() noexcept;
         friend bool operator==(iterator, iterator) = default;
@@ -48,13 +51,18 @@ public:
     };
 
     tuple_view() = default;
+
     /// `columns` are exactly `count` encoded columns; only the decoder makes one.
     tuple_view(std::uint16_t count, std::span<const std::byte> columns) noexcept
         : columns_{columns}, count_{count} {}
 
     [[nodiscard]] std::uint16_t size() const noexcept { return count_; }
+
     [[nodiscard]] iterator begin() const noexcept { return iterator{columns_.data()}; }
-    [[nodiscard]] iterator end() const noexcept { return iterator{columns_.data() + columns_.size()}; }
+
+    [[nodiscard]] iterator end() const noexcept {
+        return iterator{columns_.data() + columns_.size()};
+    }
 
 private:
     std::span<const std::byte> columns_;
@@ -85,14 +93,46 @@ struct column_view {
     std::int32_t type_modifier = -1;
 };
 
-/// Columns are read by walking `columns`, which the decoder has checked.
+/// The columns of a Relation, checked by the decoder: walking them can't fail. Empty by default.
+class column_list {
+public:
+    class iterator {
+    public:
+        explicit iterator(const std::byte* at) noexcept : at_{at} {}
+
+        column_view operator*() const noexcept;
+        iterator& operator++() noexcept;
+        friend bool operator==(iterator, iterator) = default;
+
+    private:
+        const std::byte* at_;
+    };
+
+    column_list() = default;
+
+    /// `columns` are exactly `count` encoded columns; only the decoder makes one.
+    column_list(std::uint16_t count, std::span<const std::byte> columns) noexcept
+        : columns_{columns}, count_{count} {}
+
+    [[nodiscard]] std::uint16_t size() const noexcept { return count_; }
+
+    [[nodiscard]] iterator begin() const noexcept { return iterator{columns_.data()}; }
+
+    [[nodiscard]] iterator end() const noexcept {
+        return iterator{columns_.data() + columns_.size()};
+    }
+
+private:
+    std::span<const std::byte> columns_;
+    std::uint16_t count_ = 0;
+};
+
 struct relation_view {
     std::uint32_t id = 0;
     std::string_view schema;  ///< "" on the wire means pg_catalog
     std::string_view name;
-    char replica_identity = 'd';
-    std::uint16_t column_count = 0;
-    std::span<const std::byte> columns;
+    char replica_identity = 'd';  ///< 'd' default, 'n' nothing, 'f' full, 'i' index
+    column_list columns;
 };
 
 struct type {
@@ -121,8 +161,11 @@ struct remove {
 
 struct truncate {
     std::uint8_t options = 0;                 ///< 1 CASCADE, 2 RESTART IDENTITY
-    std::uint32_t count = 0;
+    std::uint32_t count = 0;                  ///< of tables, at least 1
     std::span<const std::byte> relation_ids;  ///< four bytes each
+
+    /// The id of table `index` < count.
+    [[nodiscard]] std::uint32_t relation_id(std::uint32_t index) const noexcept;
 };
 
 /// pg_logical_emit_message. Outside a transaction when not `transactional`.
@@ -133,7 +176,7 @@ struct logical_message {
     std::span<const std::byte> content;
 };
 
-using message = std::variant<begin, commit, origin, relation_view, type, insert, update, remove, truncate,
-                             logical_message>;
+using message = std::variant<begin, commit, origin, relation_view, type, insert, update, remove,
+                             truncate, logical_message>;
 
 }  // namespace walrelay::pgoutput

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -25,12 +26,13 @@ struct column {
 /// read under the old one keep it.
 struct relation {
     std::uint32_t id = 0;
-    std::string schema;
+    std::string schema;  ///< "pg_catalog" where the wire has ""
     std::string name;
     std::vector<column> columns;
 
     /// Index of the column called `column_name`, or -1.
     [[nodiscard]] int column_index(std::string_view column_name) const noexcept;
+
     /// schema.name, not quoted: for logs, metrics and matching with routes.
     [[nodiscard]] std::string qualified_name() const { return schema + "." + name; }
 };
@@ -38,6 +40,13 @@ struct relation {
 /// The latest Relation of each id on one connection. Cleared on reconnect.
 class relation_cache {
 public:
+    relation_cache() = default;
+    // It points into itself: a copy would look things up in the original.
+    relation_cache(const relation_cache&) = delete;
+    relation_cache& operator=(const relation_cache&) = delete;
+    relation_cache(relation_cache&&) = default;
+    relation_cache& operator=(relation_cache&&) = default;
+
     /// Replaces what was known under this id. Fails when `limit_entries` would be passed.
     [[nodiscard]] decoded<std::shared_ptr<const relation>> put(const relation_view& view);
     /// nullptr when no Relation message came for this id. Constant time for the id last asked for.

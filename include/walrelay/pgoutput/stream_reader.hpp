@@ -1,5 +1,5 @@
-// Frames of one replication connection to what the engine is told: the order of messages is checked,
-// rows are tied to their Relation and numbered.
+// Frames of one replication connection to what the engine is told: the order of messages is
+// checked, rows are tied to their Relation and numbered.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,8 @@ struct row_inserted {
     std::uint32_t ordinal = 0;  ///< of the inserts in this transaction, from 0
 };
 
-/// An UPDATE, DELETE or TRUNCATE of a captured table: never delivered, told so that it can be logged.
+/// An UPDATE, DELETE or TRUNCATE of a captured table: never delivered, told so that it can be
+/// logged.
 struct change_ignored {
     enum class kind : std::uint8_t { update, remove, truncate };
     kind what = kind::update;
@@ -60,8 +61,9 @@ struct message_emitted {
 
 struct nothing_new {};  ///< Type and Origin
 
-using stream_event = std::variant<nothing_new, transaction_began, row_inserted, change_ignored,
-                                  transaction_committed, relation_changed, message_emitted, keepalive>;
+using stream_event =
+    std::variant<nothing_new, transaction_began, row_inserted, change_ignored,
+                 transaction_committed, relation_changed, message_emitted, keepalive>;
 
 /// Pure. One for each connection: the protocol starts anew with each START_REPLICATION.
 /// After an error the reader must be thrown away with its connection.
@@ -71,11 +73,33 @@ public:
     [[nodiscard]] decoded<stream_event> read(std::span<const std::byte> payload);
 
     /// Between Begin and Commit.
-    [[nodiscard]] const std::optional<transaction>& open_transaction() const noexcept { return open_; }
-    /// End of the last commit that was read, 0 before the first.
+    [[nodiscard]] const std::optional<transaction>& open_transaction() const noexcept {
+        return open_;
+    }
+
+    /// End of the last unit that was read (a commit, or a message outside a transaction), 0 before
+    /// the first. Tells where a protocol_error happened.
     [[nodiscard]] lsn last_end() const noexcept { return last_end_; }
 
 private:
+    using answer = decoded<stream_event>;
+    using table_pointer = const std::shared_ptr<const relation>*;
+
+    answer on(const begin& opened);
+    answer on(const commit& closed);
+    answer on(const origin& from);
+    answer on(const relation_view& described);
+    answer on(const type& described);
+    answer on(const insert& change);
+    answer on(const update& change);
+    answer on(const remove& change);
+    answer on(const truncate& change);
+    answer on(const logical_message& emitted);
+
+    /// The table of a row; nullptr outside a transaction and before its Relation.
+    [[nodiscard]] table_pointer table_of(std::uint32_t relation_id) const noexcept;
+    [[nodiscard]] protocol_error no_table(char tag) const noexcept;
+
     relation_cache relations_;
     std::optional<transaction> open_;
     std::uint32_t next_ordinal_ = 0;

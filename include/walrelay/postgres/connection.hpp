@@ -93,7 +93,7 @@ public:
     [[nodiscard]] state& internals() noexcept { return *state_; }
 
 private:
-    explicit connection(std::unique_ptr<state> state) noexcept;
+    explicit connection(std::unique_ptr<state> inside) noexcept;
     std::unique_ptr<state> state_;
 };
 

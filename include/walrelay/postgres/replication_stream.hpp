@@ -1,6 +1,7 @@
 // START_REPLICATION on a connection: CopyData frames in, standby status out.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -50,12 +51,14 @@ public:
     virtual void on_server_notice(std::string text) = 0;
 };
 
-/// How the socket is read decides what the server's walsender costs (it pays for each wake-up of the
-/// reader): while behind, read until nothing is left, wait `pause_while_behind`, read again; caught
-/// up, read at once. "Behind": the last round brought more than one of libpq's buffers.
+/// How the socket is read decides what the server's walsender costs: it sends each message by itself,
+/// and pays for each wake-up of a reader that sleeps in poll. So, while behind, what is there is read,
+/// then nothing for `pause_while_behind`; else the socket is read as soon as it has something, as a
+/// single commit should not wait. "Behind": more than `behind_bytes` came within `behind_window`.
 struct reading_pace {
     std::chrono::microseconds pause_while_behind{200};
-    std::size_t behind_bytes = 16 * 1024;
+    std::chrono::microseconds behind_window{1000};
+    std::size_t behind_bytes = 4 * 1024;
     std::size_t burst_bytes = 1 << 20;  ///< then the rest of the loop gets its turn
 };
 

@@ -1,0 +1,94 @@
+// Carries the engine's decisions to the sinks, and their outcomes back.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "walrelay/config/model.hpp"
+#include "walrelay/core/result.hpp"
+#include "walrelay/engine/engine.hpp"
+#include "walrelay/relay/event_store.hpp"
+#include "walrelay/sink/sink.hpp"
+
+namespace walrelay::relay {
+
+/// Names an event to a person. Row data has passed printable().
+struct event_name {
+    std::string table;
+    std::string id;
+    std::string key;          ///< empty when there is none
+    std::string destination;  ///< topic, or path of a URL
+    lsn commit_lsn;
+
+    [[nodiscard]] std::string text() const;  ///< "shop.outbox id … LSN …"
+};
+
+struct sink_counters {
+    std::uint64_t delivered = 0;
+    std::uint64_t transient = 0;
+    std::uint64_t target = 0;
+    std::uint64_t endpoint = 0;
+    std::uint64_t event = 0;
+    std::uint64_t unknown = 0;
+    std::string notice;
+};
+
+class dispatcher final : public sink::listener {
+public:
+    /// `changed` is called after outcomes, on the loop: the time to read on, record and acknowledge.
+    dispatcher(const config::model& model, std::uint64_t seed, std::function<void()> changed);
+
+    /// Makes the sinks. Errors name the sink.
+    [[nodiscard]] result<void> open_sinks(boost::asio::io_context& loop);
+
+    /// Sends what may be sent now.
+    void pump(time_point now);
+    /// What the engine has released is freed.
+    void free_released();
+    /// Nothing new is sent any more.
+    void stop_sending() noexcept { sending_ = false; }
+    void start_sending(std::uint64_t epoch) noexcept {
+        epoch_ = epoch;
+        sending_ = true;
+    }
+    /// The stream is gone: forgets what is not on the wire.
+    void stream_lost();
+
+    [[nodiscard]] engine::engine& decisions() noexcept { return engine_; }
+    [[nodiscard]] const engine::engine& decisions() const noexcept { return engine_; }
+    [[nodiscard]] event_store& events() noexcept { return store_; }
+    [[nodiscard]] const std::vector<sink_counters>& counters() const noexcept { return counters_; }
+    [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
+    /// The time of the last delivery; for "nothing moves".
+    [[nodiscard]] time_point last_delivery() const noexcept { return last_delivery_; }
+
+    /// Builds the event once more to name it. `sink` beyond the last: without key and destination.
+    [[nodiscard]] event_name name_of(engine::event_slot slot, std::size_t sink) const;
+
+    void on_outcome(std::size_t sink, engine::attempt_token token, engine::outcome&& outcome) override;
+    void settled(std::size_t sink) override;
+    void on_notice(std::size_t sink, std::string notice) override;
+
+private:
+    void pump_sink(std::size_t index, time_point now);
+    void ended(std::size_t sink, engine::attempt_token token, const engine::outcome& outcome, time_point now);
+
+    const config::model& model_;
+    std::function<void()> changed_;
+    engine::engine engine_;
+    event_store store_;
+    std::vector<sink_counters> counters_;
+    event::record record_;  ///< used again for each attempt
+    std::uint64_t epoch_ = 0;
+    bool sending_ = false;
+    time_point last_delivery_{};
+    std::vector<std::unique_ptr<sink::sink>> sinks_;  ///< first to go: the frames outlive what points to them
+};
+
+}  // namespace walrelay::relay

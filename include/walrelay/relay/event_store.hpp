@@ -1,0 +1,38 @@
+// What belongs to each event that the engine tracks.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "walrelay/engine/delivery.hpp"
+#include "walrelay/event/router.hpp"
+#include "walrelay/postgres/replication_stream.hpp"
+
+namespace walrelay::relay {
+
+/// A row with the buffer that brought it. `row` points into the buffer, which stays where it is.
+struct stored_event {
+    postgres::frame frame;
+    pgoutput::tuple_view row;
+    std::shared_ptr<const event::table_plan> plan;  ///< of the table as it was when the row was read
+    event::row_position position;
+    std::uint16_t route = 0;
+};
+
+/// Slots are the engine's; a slot's contents are freed when the engine releases it.
+class event_store {
+public:
+    void put(engine::event_slot slot, stored_event&& stored) {
+        if (slot >= events_.size()) events_.resize(slot + 1);
+        events_[slot] = std::move(stored);
+    }
+    [[nodiscard]] const stored_event& at(engine::event_slot slot) const { return events_.at(slot); }
+    void release(engine::event_slot slot) { events_.at(slot) = {}; }
+
+private:
+    std::vector<stored_event> events_;
+};
+
+}  // namespace walrelay::relay

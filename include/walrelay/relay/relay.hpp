@@ -1,0 +1,111 @@
+// The relay as a whole: owns the adapters, and executes what the engine decides.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "walrelay/admin/server.hpp"
+#include "walrelay/config/model.hpp"
+#include "walrelay/relay/dispatcher.hpp"
+#include "walrelay/relay/intake.hpp"
+#include "walrelay/relay/preflight.hpp"
+#include "walrelay/relay/recorder.hpp"
+#include "walrelay/relay/stall_log.hpp"
+#include "walrelay/relay/wakeup.hpp"
+
+namespace walrelay::relay {
+
+/// One process, one slot. Everything runs on one io_context and one thread.
+class relay {
+public:
+    explicit relay(config::model model);
+    ~relay();
+
+    /// Until a signal, or a reason to give up. The answer is the exit code of README.
+    int run();
+
+private:
+    /// How one connection ended, and what follows.
+    struct ending {
+        enum class next : std::uint8_t { retry, wait_for_slot, stop, give_up };
+        next what = next::retry;
+        int exit_code = 0;
+        bool seldom = false;  ///< retry, but no oftener than every minute: it doesn't mend itself
+    };
+
+    // relay.cpp: the life of the process
+    boost::asio::awaitable<void> live();
+    boost::asio::awaitable<void> watch_signals();
+    boost::asio::awaitable<void> beat();
+    boost::asio::awaitable<void> wait_before_retry(const ending& last);
+    void stop(int exit_code);
+    [[nodiscard]] result<void> open_all();
+
+    // session.cpp: one connection
+    boost::asio::awaitable<ending> connect_and_stream();
+    boost::asio::awaitable<ending> acquire(std::unique_ptr<postgres::connection> link, server_facts facts);
+    boost::asio::awaitable<ending> stream_until_end();
+    boost::asio::awaitable<void> drain(time_point deadline);
+    boost::asio::awaitable<void> let_server_stop();
+    boost::asio::awaitable<void> leave_stream(bool tell_last_status);
+    boost::asio::awaitable<void> probe_server();
+    boost::asio::awaitable<std::optional<postgres::sql_error>> check_catalog();
+    [[nodiscard]] ending ending_of(const postgres::sql_error& failure);
+    [[nodiscard]] ending refused(const engine::start_refusal& refusal);
+    void tick();
+    void arm_timer();
+    void note_halt();
+
+    // snapshot.cpp: what is shown
+    [[nodiscard]] admin::snapshot snapshot() const;
+    void add_readiness(admin::snapshot& shown) const;
+    void add_sinks(admin::snapshot& shown) const;
+
+    const config::model model_;
+    boost::asio::io_context loop_;
+    std::optional<event::router> routes_;
+    dispatcher desk_;
+    recorder recorder_;
+    stall_log stalls_;
+    intake_counters received_;
+    std::unique_ptr<admin::server> admin_;
+    boost::asio::signal_set signals_;
+    boost::asio::steady_timer timer_;
+    wakeup wakeup_;
+
+    // of the present connection
+    std::unique_ptr<intake> intake_;
+    std::unique_ptr<postgres::replication_stream> stream_;
+    std::optional<postgres::sql_error> stream_end_;
+    bool server_stopping_ = false;
+    bool taken_over_ = false;
+    bool ticking_ = false;
+    time_point timer_at_ = never;  ///< when timer_ fires
+
+    // of the process
+    std::string state_ = "starting";
+    std::string trouble_;  ///< why it doesn't stream; empty when it does
+    std::string halt_text_;
+    std::optional<postgres::server_identity> history_;  ///< of the stream before this one
+    bool has_streamed_ = false;
+    bool stopping_ = false;
+    bool slot_wait_logged_ = false;
+    std::uint64_t reconnects_ = 0;
+    std::uint32_t failures_ = 0;  ///< connections in a row that ended before they streamed
+    std::uint64_t slot_retained_bytes_ = 0;
+    std::uint64_t publications_checked_at_ = 0;  ///< WAL position of the last look at the catalog
+    time_point last_probe_{};
+    time_point last_catalog_check_{};
+    duration loop_latency_{};
+    int exit_code_ = 0;
+};
+
+}  // namespace walrelay::relay

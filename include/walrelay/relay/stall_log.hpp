@@ -1,0 +1,22 @@
+// Says in the log when something stalls, and when it goes on; each once.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "walrelay/admin/snapshot.hpp"
+
+namespace walrelay::relay {
+
+/// What holds a sink, a topic or URL, or a key back, from the snapshots of a running relay.
+class stall_log {
+public:
+    /// Compares with what was said last.
+    void look(const std::vector<admin::sink_figures>& sinks);
+
+private:
+    std::map<std::string, std::string> said_;  ///< what stalls → the reason that was said
+};
+
+}  // namespace walrelay::relay

@@ -1,0 +1,17 @@
+# Writes the SQL files of sql/ into a C++ file, as raw string literals.
+# cmake -DOUTPUT=file.cpp "-DINPUTS=a.sql|b.sql" -P embed_schema.cmake
+string(REPLACE "|" ";" inputs "${INPUTS}")
+set(text "// Made from sql/ by src/cli/embed_schema.cmake.\n#include \"schema_files.hpp\"\n\n#include <array>\n\n")
+string(APPEND text "namespace walrelay::cli {\n\nstd::span<const schema_file> schema_files() {\n")
+list(LENGTH inputs count)
+string(APPEND text "    static constexpr std::array<schema_file, ${count}> files{{\n")
+foreach(input IN LISTS inputs)
+    get_filename_component(name "${input}" NAME)
+    file(READ "${input}" content)
+    if(content MATCHES "[)]walrelay_file\"")
+        message(FATAL_ERROR "${input} holds the end mark of the literal that it is put into")
+    endif()
+    string(APPEND text "        {\"${name}\", R\"walrelay_file(${content})walrelay_file\"},\n")
+endforeach()
+string(APPEND text "    }};\n    return files;\n}\n\n}  // namespace walrelay::cli\n")
+file(WRITE "${OUTPUT}" "${text}")

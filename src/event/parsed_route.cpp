@@ -1,0 +1,119 @@
+#include "parsed_route.hpp"
+
+#include <limits>
+
+#include "destination.hpp"
+#include "url_path.hpp"
+
+namespace walrelay::event {
+
+namespace {
+
+error route_error(const config::position& at, std::string cause, std::string hint = {}) {
+    return {"read route", to_string(at), std::move(cause), std::move(hint)};
+}
+
+template_parts one_column(std::string name) {
+    return {{.is_column = true, .text = std::move(name)}};
+}
+
+/// `what` is the name of the option.
+result<void> parse(const config::route& route, std::string_view what,
+                   const std::optional<std::string>& text, std::optional<template_parts>& parts) {
+    if (!text) return {};
+    auto parsed = parse_template(*text);
+    if (!parsed) return route_error(route.at, std::string{what} + ": " + parsed.error().cause);
+    parts = std::move(*parsed);
+    return {};
+}
+
+result<void> parse_shape(const config::route& route, parsed_route& out) {
+    const auto* mapped = std::get_if<config::mapped_shape>(&route.shape);
+    out.walrelay_shape = mapped == nullptr;
+    if (mapped == nullptr) {
+        out.id = one_column("id");
+        out.key = one_column("key");
+        out.type = one_column("type");
+    } else {
+        if (auto r = parse(route, "shape.id", mapped->id, out.id); !r) return r;
+        if (auto r = parse(route, "shape.key", mapped->key, out.key); !r) return r;
+        if (auto r = parse(route, "shape.type", mapped->type, out.type); !r) return r;
+        out.payload = mapped->payload;
+        out.headers = mapped->headers;
+    }
+    return parse(route, "key", route.key, out.key);
+}
+
+result<template_parts> topic_of(const config::route& route, const std::string& sink) {
+    if (!route.topic) {
+        if (std::holds_alternative<config::walrelay_shape>(route.shape)) return one_column("topic");
+        return route_error(route.at, "sink \"" + sink + "\" is Kafka and the route names no topic",
+                           "add topic: to the route");
+    }
+    auto parts = parse_template(*route.topic);
+    if (!parts) return route_error(route.at, "topic: " + parts.error().cause);
+    if (const auto constant = constant_text(*parts)) {
+        const std::string fault = fault_of_topic(*constant, route.topics);
+        if (!fault.empty()) return route_error(route.at, fault);
+    }
+    return parts;
+}
+
+result<parsed_target> parse_target(const config::model& model, const config::route& route,
+                                   std::size_t sink) {
+    using address = parsed_target::address;
+    if (sink >= model.sinks.size())
+        return route_error(route.at, "to: names a sink that does not exist");
+    const config::sink& to = model.sinks[sink];
+    if (std::holds_alternative<config::kafka_sink>(to.kind)) {
+        auto topic = topic_of(route, to.name);
+        if (!topic) return topic.error();
+        return parsed_target{sink, address::topic, std::move(*topic)};
+    }
+    if (const auto* http = std::get_if<config::http_sink>(&to.kind)) {
+        auto path = url_path_parts(http->url);
+        if (!path) {
+            return error{"read sink", to_string(to.at), "url: " + path.error().cause, ""};
+        }
+        return parsed_target{sink, address::url, std::move(*path)};
+    }
+    return parsed_target{sink, address::none, {}};
+}
+
+}  // namespace
+
+std::string to_string(const config::position& at) {
+    return at.file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
+}
+
+std::optional<std::string> constant_text(const template_parts& parts) {
+    std::string text;
+    for (const template_part& part : parts) {
+        if (part.is_column) return std::nullopt;
+        text += part.text;
+    }
+    return text;
+}
+
+result<parsed_route> parse_route(const config::model& model, std::size_t index) {
+    const config::route& route = model.routes[index];
+    if (index > std::numeric_limits<std::uint16_t>::max()) {
+        return route_error(route.at, "more than 65,536 routes");
+    }
+    parsed_route out;
+    out.index = static_cast<std::uint16_t>(index);
+    out.schema = route.from_schema;
+    out.table = route.from_table;
+    out.at = to_string(route.at);
+    out.where = route.where;
+    out.topics = route.topics;
+    if (auto shape = parse_shape(route, out); !shape) return shape.error();
+    for (const std::size_t sink : route.to) {
+        auto target = parse_target(model, route, sink);
+        if (!target) return target.error();
+        out.to.push_back(std::move(*target));
+    }
+    return out;
+}
+
+}  // namespace walrelay::event

@@ -1,0 +1,247 @@
+#include "routed_table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cinttypes>
+#include <cstdio>
+#include <functional>
+
+#include "row_headers.hpp"
+#include "walrelay/core/escape.hpp"
+#include "walrelay/core/template_syntax.hpp"
+
+namespace walrelay::event {
+
+namespace {
+
+constexpr std::size_t longest_position_id = 64;
+
+/// One row at a time is read, and on the thread of its stream: the buffers stay as large as the
+/// widest plan and the longest key needed them.
+row_values& row_buffer() {
+    thread_local row_values values;
+    return values;
+}
+
+std::string& text_buffer() {
+    thread_local std::string text;
+    return text;
+}
+
+/// "<commit LSN, 16 hex digits>-<commit time in µs>-<ordinal>". The time is part of it because
+/// positions come again after an asynchronous failover.
+void append_position_id(std::string& out, const row_position& at) {
+    std::array<char, longest_position_id> text{};
+    const int size = std::snprintf(text.data(), text.size(), "%016" PRIX64 "-%" PRId64 "-%" PRIu32,
+                                   at.commit_lsn.value, at.commit_time_us, at.ordinal);
+    out.append(text.data(), static_cast<std::size_t>(size));
+}
+
+enum class matching : std::uint8_t { yes, no, unknown };
+
+matching matches(const planned_route& route, const row_values& row) noexcept {
+    using kind = pgoutput::value_view::kind;
+    for (const condition& c : route.where) {
+        const pgoutput::value_view& value = row[c.column];
+        if (value.what == kind::unchanged_toast) return matching::unknown;
+        if (value.what == kind::null) return matching::no;
+        if (std::none_of(c.globs.begin(), c.globs.end(),
+                         [&](const std::string& glob) { return glob_matches(glob, value.text); })) {
+            return matching::no;
+        }
+    }
+    return matching::yes;
+}
+
+std::size_t bound(const std::optional<row_template>& text, const row_values& row) noexcept {
+    return text ? text->bound(row) : 0;
+}
+
+/// All that fill() may append. The views of a record point into its scratch, so that must not move
+/// while they are made.
+std::size_t scratch_bound(const planned_route& route, const destination& to,
+                          const row_values& row) {
+    // Never so few that the text fits the string's own small buffer: that moves with the record.
+    return longest_position_id + bound(route.id, row) + bound(route.key, row) +
+           bound(route.type, row) + to.bound(row) + body_bound(route.body, row) +
+           (route.headers ? row_headers_bound(row[*route.headers].text) : 0);
+}
+
+}  // namespace
+
+routed_table::routed_table(std::shared_ptr<const pgoutput::relation> table,
+                           std::vector<planned_route> routes, std::vector<wanted_column> wanted,
+                           std::optional<slot> outbox_id)
+    : table_{std::move(table)},
+      name_{table_->qualified_name()},
+      routes_{std::move(routes)},
+      wanted_{std::move(wanted)},
+      outbox_id_{outbox_id} {}
+
+bool routed_table::fits(const pgoutput::tuple_view& row) const noexcept {
+    return row.size() == table_->columns.size();
+}
+
+const planned_route* routed_table::match(const row_values& row) const noexcept {
+    for (const planned_route& route : routes_) {
+        const matching answer = matches(route, row);
+        if (answer == matching::yes) return &route;
+        // A later route must not take what an earlier one might have: the row would be sent astray.
+        if (answer == matching::unknown) return nullptr;
+    }
+    return nullptr;
+}
+
+routing routed_table::decide(const pgoutput::tuple_view& row,
+                             std::vector<placement>& placements) const {
+    placements.clear();
+    if (routes_.empty() || !fits(row)) return {};
+    row_values& values = row_buffer();
+    values.load(row, wanted_);
+    const planned_route* const route = match(values);
+    if (route == nullptr) return {};
+    if (route->to.empty()) return {routing::verdict::discarded, route->index};
+
+    std::string& buffer = text_buffer();
+    placement one;
+    if (route->key) {
+        buffer.clear();
+        const filled key = route->key->fill(values, buffer);
+        one.keyed = key.what == filled::state::text;
+        if (one.keyed) one.key_hash = std::hash<std::string_view>{}(key.text);
+    }
+    for (const destination& to : route->to) {
+        one.sink = to.sink();
+        one.target_hash = to.hash(values, buffer);
+        placements.push_back(one);
+    }
+    return {routing::verdict::routed, route->index};
+}
+
+result<void> routed_table::build(const pgoutput::tuple_view& row, std::uint16_t route,
+                                 std::size_t sink, const row_position& position,
+                                 std::uint64_t epoch, record& out) const {
+    if (!fits(row)) {
+        return row_error("the row has " + std::to_string(row.size()) + " columns and the table " +
+                         std::to_string(table_->columns.size()));
+    }
+    const auto planned = std::find_if(routes_.begin(), routes_.end(),
+                                      [&](const planned_route& r) { return r.index == route; });
+    if (planned == routes_.end()) return row_error("the route is not one of this table");
+    const auto to = std::find_if(planned->to.begin(), planned->to.end(),
+                                 [&](const destination& d) { return d.sink() == sink; });
+    if (to == planned->to.end()) return row_error("the sink is not one of the route");
+
+    row_values& values = row_buffer();
+    values.load(row, wanted_);
+    out.scratch.clear();
+    out.scratch.reserve(scratch_bound(*planned, *to, values));
+    out.headers.clear();
+    out.key.reset();
+    out.type.reset();
+    out.body.reset();
+    out.body_in_frame = false;
+    out.content_type = {};
+    out.table = name_;
+    out.position = position;
+    out.epoch = epoch;
+    return fill(*planned, *to, values, out);
+}
+
+result<void> routed_table::fill(const planned_route& route, const destination& to,
+                                const row_values& row, record& out) const {
+    using state = filled::state;
+    if (auto id = fill_id(route, row, out); !id) return id;
+    if (route.key) {
+        const filled key = route.key->fill(row, out.scratch);
+        if (key.what == state::unchanged_toast) return column_error("key", key);
+        if (key.what == state::text) out.key = key.text;
+    }
+    if (route.type) {
+        const filled type = route.type->fill(row, out.scratch);
+        if (type.what == state::unchanged_toast) return column_error("type", type);
+        if (type.what == state::text) out.type = type.text;
+    }
+    const filled address = to.fill(row, out.scratch);
+    if (address.what != state::text) return column_error(to.what(), address);
+    if (std::string fault = to.fault_of(address.text); !fault.empty())
+        return row_error(std::move(fault));
+    out.destination = address.text;
+
+    if (auto body = take_body(route.body, row, out); !body) {
+        return row_error(std::move(body.error().cause), std::move(body.error().hint));
+    }
+    if (!route.headers) return {};
+    const pgoutput::value_view headers = row[*route.headers];
+    using kind = pgoutput::value_view::kind;
+    if (headers.what == kind::null) return {};
+    if (headers.what == kind::unchanged_toast) {
+        return column_error("headers",
+                            {.what = state::unchanged_toast, .text = {}, .at = *route.headers});
+    }
+    if (auto taken = take_row_headers(headers.text, out); !taken) {
+        return row_error(std::move(taken.error().cause));
+    }
+    return {};
+}
+
+result<void> routed_table::fill_id(const planned_route& route, const row_values& row,
+                                   record& out) const {
+    if (!route.id) {
+        append_position_id(out.scratch, out.position);
+        out.id = out.scratch;
+        return {};
+    }
+    const filled id = route.id->fill(row, out.scratch);
+    if (id.what != filled::state::text) return column_error("id", id);
+    if (id.text.empty()) return row_error("the id is empty");
+    out.id = id.text;
+    return {};
+}
+
+std::string routed_table::id_of(const pgoutput::tuple_view& row,
+                                const row_position& position) const {
+    std::string made;
+    if (fits(row)) {
+        row_values& values = row_buffer();
+        values.load(row, wanted_);
+        const planned_route* const route = match(values);
+        if (route != nullptr && route->id) {
+            const filled id = route->id->fill(values, made);
+            if (id.what == filled::state::text && !id.text.empty()) return std::string{id.text};
+            made.clear();
+        } else if (outbox_id_ && (route == nullptr || route->to.empty())) {
+            const std::string_view id = values[*outbox_id_].text;
+            if (!id.empty()) return std::string{id};
+        }
+    }
+    append_position_id(made, position);
+    return made;
+}
+
+error routed_table::row_error(std::string cause, std::string hint) const {
+    return {"make event", printable(name_), std::move(cause), std::move(hint)};
+}
+
+error routed_table::column_error(std::string_view what, const filled& failure) const {
+    const auto wanted = std::find_if(wanted_.begin(), wanted_.end(),
+                                     [&](const wanted_column& w) { return w.slot == failure.at; });
+    std::string cause{what};
+    cause += ": column \"";
+    if (wanted != wanted_.end()) cause += printable(table_->columns[wanted->column].name);
+    cause += '"';
+    switch (failure.what) {
+        case filled::state::null:
+            return row_error(cause + " is NULL");
+        case filled::state::unchanged_toast:
+            return row_error(cause + " was not sent (unchanged TOAST)",
+                             "only inserts are events: publish = 'insert'");
+        case filled::state::bad_segment:
+            return row_error(cause + " makes a path segment that is empty, \".\" or \"..\"");
+        case filled::state::text:
+            break;
+    }
+    return row_error(std::move(cause));
+}
+
+}  // namespace walrelay::event

@@ -1,0 +1,72 @@
+// The plan of a table: its routes with columns as slots.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "body.hpp"
+#include "destination.hpp"
+#include "row_template.hpp"
+#include "row_values.hpp"
+#include "walrelay/event/router.hpp"
+
+namespace walrelay::event {
+
+/// `where: { column: [glob, …] }`: any of the globs.
+struct condition {
+    slot column = 0;
+    std::vector<std::string> globs;
+};
+
+/// One route of the table. What follows `where` is empty when `to` is.
+struct planned_route {
+    std::uint16_t index = 0;  ///< in config::model::routes
+    std::vector<condition> where;
+    std::vector<destination> to;     ///< empty: discards
+    std::optional<row_template> id;  ///< absent: made of the position
+    std::optional<row_template> key;
+    std::optional<row_template> type;
+    body_source body;
+    std::optional<slot> headers;
+};
+
+class routed_table final : public table_plan {
+public:
+    /// `wanted` as row_values::load() asks for it; every slot in `routes` and `outbox_id` is in it.
+    /// `outbox_id`: the id column of a table that has the walrelay shape.
+    routed_table(std::shared_ptr<const pgoutput::relation> table, std::vector<planned_route> routes,
+                 std::vector<wanted_column> wanted, std::optional<slot> outbox_id);
+
+    routing decide(const pgoutput::tuple_view& row,
+                   std::vector<placement>& placements) const override;
+    [[nodiscard]] result<void> build(const pgoutput::tuple_view& row, std::uint16_t route,
+                                     std::size_t sink, const row_position& position,
+                                     std::uint64_t epoch, record& out) const override;
+    std::string id_of(const pgoutput::tuple_view& row, const row_position& position) const override;
+
+    [[nodiscard]] const std::string& table() const override { return name_; }
+
+private:
+    /// The route that takes the row; nullptr when none does.
+    [[nodiscard]] const planned_route* match(const row_values& row) const noexcept;
+    [[nodiscard]] bool fits(const pgoutput::tuple_view& row) const noexcept;
+    [[nodiscard]] result<void> fill(const planned_route& route, const destination& to,
+                                    const row_values& row, record& out) const;
+    [[nodiscard]] result<void> fill_id(const planned_route& route, const row_values& row,
+                                       record& out) const;
+    [[nodiscard]] error row_error(std::string cause, std::string hint = {}) const;
+    /// Why a template gave no text.
+    [[nodiscard]] error column_error(std::string_view what, const filled& failure) const;
+
+    std::shared_ptr<const pgoutput::relation> table_;
+    std::string name_;
+    std::vector<planned_route> routes_;
+    std::vector<wanted_column> wanted_;
+    std::optional<slot> outbox_id_;
+};
+
+}  // namespace walrelay::event

@@ -1,0 +1,152 @@
+#include "walrelay/relay/dispatcher.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include "walrelay/core/escape.hpp"
+#include "walrelay/engine/retry_policy.hpp"
+#include "walrelay/sink/factory.hpp"
+
+namespace walrelay::relay {
+
+namespace {
+
+engine::engine_options options_of(const config::model& model, std::uint64_t seed) {
+    engine::engine_options options;
+    for (const config::sink& entry : model.sinks) {
+        const bool serial = std::holds_alternative<config::http_sink>(entry.kind);
+        options.sinks.push_back(serial ? engine::lane_depth::serial : engine::lane_depth::pipelined);
+    }
+    options.in_flight_events = model.limits.in_flight_events;
+    options.in_flight_bytes = model.limits.in_flight_bytes;
+    options.replay_events = model.limits.replay_events;
+    options.seed = seed;
+    return options;
+}
+
+}  // namespace
+
+std::string event_name::text() const {
+    std::string text = "table " + table + ", id " + id + ", LSN " + to_string(commit_lsn);
+    if (!key.empty()) text += ", key " + key;
+    if (!destination.empty()) text += ", to " + destination;
+    return text;
+}
+
+dispatcher::dispatcher(const config::model& model, std::uint64_t seed, std::function<void()> changed)
+    : model_{model}, changed_{std::move(changed)}, engine_{options_of(model, seed)}, counters_{model.sinks.size()} {}
+
+result<void> dispatcher::open_sinks(boost::asio::io_context& loop) {
+    for (std::size_t index = 0; index < model_.sinks.size(); ++index) {
+        auto made = sink::make(loop, model_.sinks[index], index, model_.limits, *this);
+        if (!made) return made.error();
+        const auto order = (*made)->order();
+        if ((order == sink::ordering::serial) != std::holds_alternative<config::http_sink>(model_.sinks[index].kind)) {
+            throw std::logic_error{"a sink keeps order in another way than the engine was told"};
+        }
+        sinks_.push_back(std::move(*made));
+    }
+    return {};
+}
+
+void dispatcher::pump(time_point now) {
+    if (sending_) {
+        for (std::size_t index = 0; index < sinks_.size(); ++index) pump_sink(index, now);
+    }
+    free_released();
+}
+
+void dispatcher::pump_sink(std::size_t index, time_point now) {
+    static const engine::outcome delivered{engine::outcome_class::delivered};
+    engine::outcome refusal;
+    while (const auto next = engine_.next(index, now)) {
+        const stored_event& stored = store_.at(next->event);
+        const auto built =
+            stored.plan->build(stored.row, stored.route, index, stored.position, epoch_, record_);
+        if (!built) {
+            ended(index, next->token, {engine::outcome_class::event_final, built.error().text()}, now);
+            continue;
+        }
+        switch (sinks_[index]->send(next->token, next->number, record_, refusal)) {
+            case sink::admission::pending:
+                break;
+            case sink::admission::delivered:
+                ended(index, next->token, delivered, now);
+                break;
+            case sink::admission::full:
+                engine_.sent_back(next->token);
+                return;
+            case sink::admission::refused:
+                ended(index, next->token, refusal, now);
+                break;
+        }
+    }
+}
+
+void dispatcher::ended(std::size_t sink, engine::attempt_token token, const engine::outcome& outcome,
+                       time_point now) {
+    sink_counters& count = counters_[sink];
+    switch (outcome.what) {
+        case engine::outcome_class::delivered:
+            ++count.delivered;
+            last_delivery_ = now;
+            break;
+        case engine::outcome_class::transient: ++count.transient; break;
+        case engine::outcome_class::target: ++count.target; break;
+        case engine::outcome_class::endpoint: ++count.endpoint; break;
+        case engine::outcome_class::event:
+        case engine::outcome_class::event_final:
+        case engine::outcome_class::batch: ++count.event; break;
+        case engine::outcome_class::unknown: ++count.unknown; break;
+    }
+    engine_.attempt_ended(token, outcome, now);
+}
+
+void dispatcher::free_released() {
+    for (const engine::event_slot slot : engine_.released()) store_.release(slot);
+    engine_.released().clear();
+}
+
+void dispatcher::stream_lost() {
+    stop_sending();
+    engine_.stream_lost();
+    for (const auto& one : sinks_) one->purge();
+    free_released();
+}
+
+event_name dispatcher::name_of(engine::event_slot slot, std::size_t sink) const {
+    const stored_event& stored = store_.at(slot);
+    event_name name;
+    name.commit_lsn = stored.position.commit_lsn;
+    if (!stored.plan) return name;
+    name.table = printable(stored.plan->table());
+    name.id = printable(stored.plan->id_of(stored.row, stored.position));
+    event::record built;
+    if (sink < counters_.size() &&
+        stored.plan->build(stored.row, stored.route, sink, stored.position, epoch_, built)) {
+        if (built.key) name.key = printable(*built.key);
+        name.destination = printable(built.destination);
+    }
+    return name;
+}
+
+void dispatcher::on_outcome(std::size_t sink, engine::attempt_token token, engine::outcome&& outcome) {
+    ended(sink, token, outcome, std::chrono::steady_clock::now());
+}
+
+void dispatcher::settled(std::size_t) {
+    free_released();
+    changed_();
+}
+
+void dispatcher::on_notice(std::size_t sink, std::string notice) {
+    const std::string& name = model_.sinks[sink].name;
+    if (notice == counters_[sink].notice) return;
+    if (notice.empty()) {
+        spdlog::info("sink {}: works again", name);
+    } else {
+        spdlog::warn("sink {}: {}", name, notice);
+    }
+    counters_[sink].notice = std::move(notice);
+}
+
+}  // namespace walrelay::relay

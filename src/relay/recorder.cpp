@@ -1,0 +1,137 @@
+#include "walrelay/relay/recorder.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <spdlog/spdlog.h>
+
+#include "walrelay/engine/start_check.hpp"
+
+namespace walrelay::relay {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr duration idle_limit = std::chrono::seconds{10};
+
+std::int64_t hour_now() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::hours>(now).count();
+}
+
+postgres::sql_error other_server(const std::string& slot) {
+    postgres::sql_error answer;
+    answer.what = {"record progress", "slot \"" + slot + "\"",
+                   "the SQL connection leads to another server, or to one that was restarted since the stream began",
+                   "source.conninfo must name one server, or target_session_attrs=read-write"};
+    answer.connection_lost = true;
+    return answer;
+}
+
+}  // namespace
+
+recorder::recorder(asio::any_io_executor loop, const config::source& source, engine::engine& decisions,
+                   recorder_events events)
+    : loop_{std::move(loop)}, source_{source}, decisions_{decisions}, events_{std::move(events)} {}
+
+void recorder::begin(std::unique_ptr<postgres::connection> link, postgres::server_identity server,
+                     std::uint64_t epoch) {
+    link_ = std::move(link);
+    server_ = std::move(server);
+    epoch_ = epoch;
+    last_use_ = std::chrono::steady_clock::now();
+    rotated_hour_ = hour_now();
+    last_error_.clear();
+    active_ = true;
+}
+
+void recorder::tick(time_point now, bool at_once) {
+    if (!active_ || busy_) return;
+    auto record = decisions_.record_due(now, at_once);
+    if (!record) return;
+    busy_ = true;
+    last_use_ = now;
+    asio::co_spawn(loop_, write(std::move(*record)), [](std::exception_ptr failure) {
+        if (failure) std::rethrow_exception(failure);  // out of the loop: the relay ends
+    });
+}
+
+asio::awaitable<postgres::sql_result<std::optional<postgres::recorded>>> recorder::write_once(
+    const engine::progress_schedule::write& record) {
+    if (!link_) {
+        postgres::connect_options options;
+        options.conninfo = source_.conninfo;
+        options.application_name = "walrelay " + source_.slot;
+        auto opened = co_await postgres::connection::open(loop_, std::move(options));
+        if (!opened) co_return opened.error();
+        auto identity = co_await postgres::read_identity(**opened);
+        if (!identity) co_return identity.error();
+        if (!(*identity == server_)) co_return other_server(source_.slot);
+        link_ = std::move(*opened);
+    }
+    std::optional<std::string> halt;
+    if (!halt_.empty()) halt = halt_;
+    auto written = co_await postgres::record_progress(*link_, source_.slot, epoch_, record.safe, server_.timeline,
+                                                      record.delivered_snapshot, std::move(halt));
+    co_return written;
+}
+
+asio::awaitable<void> recorder::write(engine::progress_schedule::write record) {
+    auto written = co_await write_once(record);
+    last_use_ = std::chrono::steady_clock::now();
+    if (!written) {
+        // Whether the server has the record is unknown: nothing is acknowledged by it.
+        link_.reset();
+        decisions_.record_failed();
+        busy_ = false;
+        const std::string what = written.error().what.text();
+        if (what != last_error_) spdlog::warn("{}", what);
+        last_error_ = what;
+        if (engine::server_is_stopping(written.error().sqlstate)) events_.server_stopping();
+        co_return;
+    }
+    if (!last_error_.empty()) spdlog::info("progress is recorded again");
+    last_error_.clear();
+    if (!*written) {
+        decisions_.record_failed();
+        busy_ = false;
+        active_ = false;
+        events_.taken_over();
+        co_return;
+    }
+    decisions_.recorded(std::move((*written)->snapshot), (*written)->insert_lsn);
+    events_.recorded();
+    co_await rotate_hourly();
+    busy_ = false;
+}
+
+/// Truncates what is delivered and old, with the first record after each full hour.
+asio::awaitable<void> recorder::rotate_hourly() {
+    const std::int64_t hour = hour_now();
+    if (hour == rotated_hour_ || !link_) co_return;
+    rotated_hour_ = hour;
+    std::string statement = "SELECT walrelay.rotate()";
+    auto rotated = co_await link_->query(std::move(statement));
+    if (rotated) co_return;
+    spdlog::warn("{}", rotated.error().what.text());
+    if (rotated.error().connection_lost) link_.reset();
+}
+
+void recorder::close_idle(time_point now) {
+    if (!busy_ && link_ && now - last_use_ >= idle_limit) link_.reset();
+}
+
+asio::awaitable<void> recorder::end() {
+    active_ = false;
+    asio::steady_timer poll{loop_};
+    while (busy_) {
+        poll.expires_after(std::chrono::milliseconds{5});
+        co_await poll.async_wait(asio::use_awaitable);
+    }
+    link_.reset();
+}
+
+}  // namespace walrelay::relay

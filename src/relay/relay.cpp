@@ -1,0 +1,156 @@
+#include "walrelay/relay/relay.hpp"
+
+#include <csignal>
+#include <random>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <spdlog/spdlog.h>
+
+#include "walrelay/core/backoff.hpp"
+#include "walrelay/engine/invariant.hpp"
+
+namespace walrelay::relay {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr backoff between_connections{std::chrono::milliseconds{200}, std::chrono::seconds{5}};
+constexpr duration seldom_wait = std::chrono::seconds{60};
+constexpr duration slot_wait = std::chrono::milliseconds{500};
+constexpr duration heartbeat = std::chrono::seconds{1};
+constexpr int exit_invariant = 70;
+
+std::uint64_t random_seed() {
+    std::random_device source;
+    return (static_cast<std::uint64_t>(source()) << 32) | source();
+}
+
+/// An exception that leaves a coroutine ends the process: it leaves loop_.run().
+void rethrow(std::exception_ptr failure) {
+    if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace
+
+relay::relay(config::model model)
+    : model_{std::move(model)},
+      loop_{1},
+      desk_{model_, random_seed(), [this] { tick(); }},
+      recorder_{loop_.get_executor(), model_.source, desk_.decisions(),
+                recorder_events{[this] { tick(); },
+                                [this] {
+                                    taken_over_ = true;
+                                    wakeup_.notify();
+                                },
+                                [this] {
+                                    server_stopping_ = true;
+                                    wakeup_.notify();
+                                }}},
+      signals_{loop_, SIGTERM, SIGINT},
+      timer_{loop_},
+      wakeup_{loop_.get_executor()} {}
+
+relay::~relay() = default;
+
+result<void> relay::open_all() {
+    auto routes = event::router::make(model_);
+    if (!routes) return routes.error();
+    routes_.emplace(std::move(*routes));
+    if (auto opened = desk_.open_sinks(loop_); !opened) return opened.error();
+    if (model_.admin.listen.empty()) return {};
+    auto listening = admin::server::open(loop_, model_.admin, [this] { return snapshot(); });
+    if (!listening) return listening.error();
+    admin_ = std::move(*listening);
+    const auto colon = model_.admin.listen.rfind(':');
+    spdlog::info("admin listening on {}:{}", model_.admin.listen.substr(0, colon), admin_->port());
+    return {};
+}
+
+int relay::run() {
+    std::signal(SIGPIPE, SIG_IGN);  // a closed log or stdout must not end the relay
+    if (auto opened = open_all(); !opened) {
+        spdlog::error("{}", opened.error().text());
+        return 2;
+    }
+    asio::co_spawn(loop_, live(), rethrow);
+    asio::co_spawn(loop_, watch_signals(), rethrow);
+    asio::co_spawn(loop_, beat(), rethrow);
+    try {
+        loop_.run();
+    } catch (const engine::invariant_violation& broken) {
+        // Nothing is acknowledged any more: what was not delivered comes again after the restart.
+        spdlog::critical("an invariant broke, so the relay stops without acknowledging: {}", broken.what());
+        state_ = "stopped: an invariant broke";
+        trouble_ = broken.what();
+        stopping_ = true;
+        desk_.stop_sending();
+        stream_.reset();
+        loop_.restart();
+        loop_.run_for(model_.source.exit_delay);
+        return exit_invariant;
+    }
+    return exit_code_;
+}
+
+asio::awaitable<void> relay::live() {
+    while (!stopping_) {
+        const ending last = co_await connect_and_stream();
+        if (last.what == ending::next::stop) break;
+        if (last.what == ending::next::give_up) {
+            exit_code_ = last.exit_code;
+            if (last.exit_code != 2) co_await wakeup_.wait(std::chrono::steady_clock::now() + model_.source.exit_delay);
+            break;
+        }
+        co_await wait_before_retry(last);
+    }
+    stop(exit_code_);
+}
+
+asio::awaitable<void> relay::wait_before_retry(const ending& last) {
+    if (stopping_) co_return;
+    std::random_device source;
+    duration wait = between_connections.wait(++failures_, source());
+    if (last.what == ending::next::wait_for_slot) wait = slot_wait;
+    if (last.seldom) wait = std::max<duration>(wait, std::min<duration>(seldom_wait, failures_ * heartbeat * 2));
+    co_await wakeup_.wait(std::chrono::steady_clock::now() + wait);
+}
+
+asio::awaitable<void> relay::watch_signals() {
+    auto first = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (std::get<0>(first)) co_return;
+    spdlog::info("stopping: what was read is delivered first, for at most 10 s; a second signal stops at once");
+    stopping_ = true;
+    state_ = "stopping";
+    wakeup_.notify();
+    auto second = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (std::get<0>(second)) co_return;
+    spdlog::warn("stopped at once: what was not acknowledged comes again after the restart");
+    loop_.stop();
+}
+
+void relay::stop(int exit_code) {
+    exit_code_ = exit_code;
+    loop_.stop();
+}
+
+/// Once a second: how late the loop is, what stalls, and what only time shows.
+asio::awaitable<void> relay::beat() {
+    asio::steady_timer timer{loop_};
+    time_point due = std::chrono::steady_clock::now();
+    while (true) {
+        due += heartbeat;
+        timer.expires_at(due);
+        auto waited = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+        if (std::get<0>(waited)) co_return;
+        const time_point now = std::chrono::steady_clock::now();
+        loop_latency_ = now - due;
+        if (loop_latency_ > heartbeat) due = now;
+        recorder_.close_idle(now);
+        stalls_.look(snapshot().sinks);
+        note_halt();
+    }
+}
+
+}  // namespace walrelay::relay

@@ -1,0 +1,342 @@
+// One connection of the relay: from the first look at the server to the last status.
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+#include "walrelay/core/escape.hpp"
+#include "walrelay/relay/relay.hpp"
+
+namespace walrelay::relay {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr duration drain_limit = std::chrono::seconds{10};
+constexpr duration server_shutdown_grace = std::chrono::seconds{5};
+constexpr duration last_record_limit = std::chrono::seconds{2};
+constexpr duration probe_period = std::chrono::seconds{3};
+constexpr duration catalog_period = std::chrono::seconds{10};
+constexpr std::chrono::milliseconds probe_timeout{2000};
+constexpr std::chrono::milliseconds longest_sender_timeout{30'000};
+
+time_point now() {
+    return std::chrono::steady_clock::now();
+}
+
+/// A third of what the walsender waits for, and never more than ten seconds.
+duration status_period(std::int64_t sender_timeout_ms) {
+    std::chrono::milliseconds timeout{sender_timeout_ms};
+    if (timeout.count() <= 0 || timeout > longest_sender_timeout) timeout = longest_sender_timeout;
+    return std::min<duration>(std::chrono::seconds{10}, timeout / 3);
+}
+
+pgoutput::standby_status to_status(const engine::status_message& told) {
+    using namespace std::chrono;
+    const auto unix_us = duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
+    const pgoutput::pg_time clock{unix_us - pgoutput::pg_time{}.unix_microseconds()};
+    return {told.written, told.flushed, told.flushed, clock, false};
+}
+
+bool same_timeline(const postgres::server_identity& a, const postgres::server_identity& b) {
+    return a.system_identifier == b.system_identifier && a.timeline == b.timeline;
+}
+
+}  // namespace
+
+asio::awaitable<relay::ending> relay::connect_and_stream() {
+    state_ = "connecting";
+    postgres::connect_options options;
+    options.conninfo = model_.source.conninfo;
+    options.application_name = "walrelay " + model_.source.slot;
+    auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
+    if (!link) co_return ending_of(link.error());
+    auto looked = co_await look_before_start(**link, model_, *routes_);
+    if (const auto* failure = std::get_if<postgres::sql_error>(&looked)) co_return ending_of(*failure);
+    if (const auto* refusal = std::get_if<engine::start_refusal>(&looked)) co_return refused(*refusal);
+    server_facts facts = std::move(std::get<server_facts>(looked));
+    slot_retained_bytes_ = facts.slot.retained_bytes;
+    const ending acquired = co_await acquire(std::move(*link), std::move(facts));
+    if (acquired.what != ending::next::stop || !stream_) co_return acquired;
+    const ending streamed = co_await stream_until_end();
+    co_return streamed;
+}
+
+/// Takes the slot, draws the epoch, and lets the stream flow. `stop` with a stream: it flows.
+asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connection> link, server_facts facts) {
+    postgres::connect_options options;
+    options.conninfo = model_.source.conninfo;
+    options.application_name = "walrelay " + model_.source.slot;
+    options.replication = true;
+    auto replication = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
+    if (!replication) co_return ending_of(replication.error());
+    auto identity = co_await postgres::read_identity(**replication);
+    if (!identity) co_return ending_of(identity.error());
+    if (!(*identity == facts.identity)) {
+        spdlog::warn("the two connections lead to different servers; trying again");
+        co_return ending{ending::next::retry};
+    }
+
+    intake_events events{[this] { tick(); },
+                         [this](postgres::sql_error end) {
+                             stream_end_ = std::move(end);
+                             wakeup_.notify();
+                         }};
+    intake_ = std::make_unique<intake>(model_, *routes_, desk_, received_, std::move(events));
+    stream_end_.reset();
+    server_stopping_ = taken_over_ = false;
+    auto started = co_await postgres::replication_stream::start(std::move(*replication), model_.source.slot,
+                                                                model_.source.publications, *intake_);
+    if (!started) {
+        if (engine::classify(started.error().sqlstate, "") != engine::connection_fault::slot_busy) {
+            co_return ending_of(started.error());
+        }
+        state_ = "waiting for the slot";
+        trouble_ = started.error().what.text();
+        if (!slot_wait_logged_) spdlog::info("{}; waiting until it is free", trouble_);
+        slot_wait_logged_ = true;
+        co_return ending{ending::next::wait_for_slot};
+    }
+    slot_wait_logged_ = false;
+
+    // The slot is ours: only now is the record ours too.
+    auto epoch = co_await postgres::draw_epoch(*link, model_.source.slot, facts.identity, facts.slot.confirmed_flush);
+    if (!epoch) co_return ending_of(epoch.error());
+    auto record = co_await postgres::read_progress(*link, model_.source.slot);
+    if (!record) co_return ending_of(record.error());
+    if (!*record) co_return ending{ending::next::retry};
+
+    const bool same_history = history_ && same_timeline(*history_, facts.identity);
+    desk_.decisions().stream_started((*record)->safe, same_history,
+                                     status_period(facts.settings.wal_sender_timeout_ms), now());
+    history_ = facts.identity;
+    recorder_.begin(std::move(link), std::move(facts.identity), *epoch);
+    stream_ = std::move(*started);
+    if (has_streamed_) ++reconnects_;
+    has_streamed_ = true;
+    failures_ = 0;
+    trouble_.clear();
+    state_ = "streaming";
+    spdlog::info("streaming from slot {} at {} on PostgreSQL {} (epoch {})", model_.source.slot,
+                 to_string((*record)->safe), facts.settings.version_text, *epoch);
+    desk_.start_sending(*epoch);
+    last_probe_ = last_catalog_check_ = now();
+    stream_->resume();
+    tick();
+    co_return ending{ending::next::stop};
+}
+
+asio::awaitable<relay::ending> relay::stream_until_end() {
+    while (true) {
+        co_await wakeup_.wait(now() + std::chrono::seconds{1});
+        if (stream_end_) {
+            const postgres::sql_error end = *stream_end_;
+            co_await leave_stream(false);
+            co_return ending_of(end);
+        }
+        if (taken_over_) {
+            spdlog::warn("another relay has taken over slot {}: waiting until it is free", model_.source.slot);
+            co_await leave_stream(false);
+            co_return ending{ending::next::wait_for_slot};
+        }
+        if (stopping_) {
+            co_await drain(now() + drain_limit);
+            co_await leave_stream(true);
+            co_return ending{ending::next::stop};
+        }
+        const engine::engine& decisions = desk_.decisions();
+        if (server_stopping_ || (decisions.acknowledgements().server_wants_to_stop() && !decisions.idle())) {
+            co_await let_server_stop();
+            co_return ending{ending::next::retry};
+        }
+        co_await probe_server();
+        const auto fatal = co_await check_catalog();
+        if (fatal) {
+            co_await leave_stream(true);
+            co_return ending_of(*fatal);
+        }
+    }
+}
+
+/// What was read is delivered, the transaction that is being read to its end, then all is recorded.
+asio::awaitable<void> relay::drain(time_point deadline) {
+    intake_->stop_at_commit();
+    const engine::engine& decisions = desk_.decisions();
+    while (now() < deadline && !stream_end_) {
+        tick();
+        const bool reading_ends = intake_->stopped() || intake_->paused();
+        if (reading_ends && decisions.in_flight() == 0) break;  // the rest waits for a sink that doesn't take it
+        co_await wakeup_.wait(std::min(deadline, now() + std::chrono::milliseconds{20}));
+    }
+    desk_.stop_sending();
+    const time_point last = now() + last_record_limit;
+    do {
+        recorder_.tick(now(), true);
+        co_await wakeup_.wait(std::min(last, now() + std::chrono::milliseconds{2}));
+    } while (recorder_.busy() && now() < last);
+    if (!decisions.idle()) {
+        spdlog::info("{} events are not delivered; they come again after the restart", decisions.unresolved_events());
+    }
+}
+
+/// A server that stops waits until all of its WAL is confirmed. What can't be delivered now is never
+/// confirmed: the server is told that nothing is flushed, and goes; the rows come again after its restart.
+asio::awaitable<void> relay::let_server_stop() {
+    state_ = trouble_ = "the server is stopping";
+    spdlog::info("the server is stopping: letting it go; what is not delivered comes again after its restart");
+    desk_.stop_sending();
+    const time_point deadline = now() + server_shutdown_grace;
+    while (desk_.decisions().in_flight() > 0 && now() < deadline && !stream_end_) {
+        co_await wakeup_.wait(std::min(deadline, now() + std::chrono::milliseconds{20}));
+    }
+    const bool paused = intake_->paused();
+    if (const auto status = desk_.decisions().status_due(now(), true)) stream_->send_status(to_status(*status));
+    if (!paused && !stream_end_) {
+        const lsn end = desk_.decisions().acknowledgements().wal_end();
+        stream_->send_status(to_status({end, {}}));
+        const time_point last = now() + std::chrono::seconds{1};
+        while (!stream_end_ && now() < last) co_await wakeup_.wait(last);
+    }
+    co_await leave_stream(false);
+}
+
+asio::awaitable<void> relay::leave_stream(bool tell_last_status) {
+    if (tell_last_status) {
+        if (const auto status = desk_.decisions().status_due(now(), true)) stream_->send_status(to_status(*status));
+    }
+    desk_.stop_sending();
+    const auto closing = std::move(stream_);
+    co_await closing->close();
+    co_await recorder_.end();
+    desk_.stream_lost();
+    if (stopping_) co_return;
+    // The server sends all that is not acknowledged again: what is still on the wire ends before that.
+    while (desk_.decisions().in_flight() > 0 && !stopping_) {
+        co_await wakeup_.wait(now() + std::chrono::milliseconds{20});
+    }
+}
+
+/// While nothing moves, the server's stop can only be seen by asking it. The connection isn't kept: an
+/// idle one would hold up a smart shutdown.
+asio::awaitable<void> relay::probe_server() {
+    const bool nothing_moves = !desk_.decisions().idle() && now() - desk_.last_delivery() > probe_period;
+    if (!(nothing_moves || intake_->paused()) || now() - last_probe_ < probe_period) co_return;
+    last_probe_ = now();
+    postgres::connect_options options;
+    options.conninfo = model_.source.conninfo;
+    options.application_name = "walrelay probe";
+    options.timeout = probe_timeout;
+    auto probe = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
+    if (!probe && engine::server_is_stopping(probe.error().sqlstate)) {
+        server_stopping_ = true;
+        wakeup_.notify();
+    }
+}
+
+/// Slot and publications, seldom and only if the WAL has moved. An error that ends the stream, or nothing.
+asio::awaitable<std::optional<postgres::sql_error>> relay::check_catalog() {
+    const std::uint64_t wal_end = desk_.decisions().acknowledgements().wal_end().value;
+    if (now() - last_catalog_check_ < catalog_period || wal_end == publications_checked_at_) co_return std::nullopt;
+    last_catalog_check_ = now();
+    publications_checked_at_ = wal_end;
+    postgres::connect_options options;
+    options.conninfo = model_.source.conninfo;
+    options.application_name = "walrelay check";
+    options.timeout = probe_timeout;
+    auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
+    if (!link) co_return std::nullopt;  // the stream itself shows what matters
+    auto slot = co_await postgres::read_slot(**link, model_.source.slot);
+    if (slot && *slot) {
+        slot_retained_bytes_ = (*slot)->retained_bytes;
+        if ((*slot)->wal_status == "unreserved") {
+            spdlog::error("slot {} is about to be lost: wal_status is unreserved, it holds {} bytes of WAL",
+                          model_.source.slot, slot_retained_bytes_);
+        }
+    }
+    auto published = co_await postgres::read_publications(**link, model_.source.publications);
+    if (!published) co_return std::nullopt;
+    const auto wrong = judge_publications(*published, model_, *routes_);
+    const std::string text = wrong ? wrong->text() : "";
+    if (text != trouble_) {
+        if (wrong) {
+            spdlog::error("{}", text);
+        } else {
+            spdlog::info("the publication is as it should be again");
+        }
+    }
+    trouble_ = text;
+    co_return std::nullopt;
+}
+
+relay::ending relay::ending_of(const postgres::sql_error& failure) {
+    const std::string text = failure.what.text();
+    const auto fault = engine::classify(failure.sqlstate, text);
+    const bool configuration = fault == engine::connection_fault::configuration;
+    state_ = "not connected";
+    if (configuration && !has_streamed_) {
+        spdlog::error("{}", text);
+        trouble_ = text;
+        return {ending::next::give_up, 2};
+    }
+    if (text != trouble_) spdlog::warn("{}; trying again", text);
+    trouble_ = text;
+    return {ending::next::retry, 0, configuration};
+}
+
+relay::ending relay::refused(const engine::start_refusal& refusal) {
+    const std::string text = refusal.why.text();
+    const bool repeated = text == trouble_;
+    trouble_ = text;
+    if (refusal.exit_code == 2 && has_streamed_) {
+        state_ = "not connected";
+        if (!repeated) spdlog::error("{}; trying again", text);
+        return {ending::next::retry, 0, true};
+    }
+    state_ = "stopped";
+    spdlog::error("{}", text);
+    return {ending::next::give_up, refusal.exit_code};
+}
+
+void relay::tick() {
+    if (!stream_ || ticking_) return;
+    ticking_ = true;
+    const time_point at = now();
+    engine::engine& decisions = desk_.decisions();
+    desk_.pump(at);
+    recorder_.tick(at);
+    if (const auto status = decisions.status_due(at)) stream_->send_status(to_status(*status));
+    if (intake_->paused() && !intake_->stopped() && decisions.wants_rows()) {
+        intake_->resumed();
+        stream_->resume();
+    }
+    if (decisions.halted() && halt_text_.empty()) note_halt();
+    if (stopping_ || (decisions.acknowledgements().server_wants_to_stop() && !decisions.idle())) wakeup_.notify();
+    arm_timer();
+    ticking_ = false;
+}
+
+/// Fires when time alone changes a decision. One that is armed too early only looks once more.
+void relay::arm_timer() {
+    const time_point wake = desk_.decisions().wake_at();
+    if (wake >= timer_at_) return;
+    timer_at_ = wake;
+    timer_.expires_at(wake);
+    timer_.async_wait([this](const boost::system::error_code& cancelled) {
+        if (cancelled) return;
+        timer_at_ = never;
+        tick();
+    });
+}
+
+void relay::note_halt() {
+    const auto& halted = desk_.decisions().halted();
+    if (!halted || !halt_text_.empty()) return;
+    const event_name name = desk_.name_of(halted->event, halted->sink.value_or(SIZE_MAX));
+    halt_text_ = "halted on " + name.text() + ": " + printable(halted->reason, 500) +
+                 ". Nothing more is sent. To step over the row, put a route for it before the others, with `where` "
+                 "and `to: none`, and restart the relay";
+    spdlog::error("{}", halt_text_);
+    recorder_.set_halt(halt_text_);
+}
+
+}  // namespace walrelay::relay

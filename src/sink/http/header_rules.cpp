@@ -1,0 +1,87 @@
+#include "header_rules.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace walrelay::sink::http {
+
+namespace {
+
+using byte_set = std::array<bool, 256>;
+
+constexpr byte_set token_bytes = [] {
+    byte_set set{};
+    for (const char c : std::string_view{"!#$%&'*+-.^_`|~0123456789"
+                                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"}) {
+        set[static_cast<std::uint8_t>(c)] = true;
+    }
+    return set;
+}();
+
+constexpr byte_set value_bytes = [] {
+    byte_set set{};
+    for (std::size_t byte = 0x20; byte <= 0x7E; ++byte)
+        set[byte] = true;
+    set['\t'] = true;
+    return set;
+}();
+
+bool all_in(const byte_set& set, std::string_view text) noexcept {
+    return std::all_of(text.begin(), text.end(),
+                       [&](char c) { return set[static_cast<std::uint8_t>(c)]; });
+}
+
+constexpr char lower(char c) noexcept {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool begins_with(std::string_view name, std::string_view prefix) noexcept {
+    return name.size() >= prefix.size() && same_name(name.substr(0, prefix.size()), prefix);
+}
+
+constexpr std::array<std::string_view, 8> reserved_names{
+    "connection", "content-length",    "host",   "keep-alive", "te",
+    "trailer",    "transfer-encoding", "upgrade"};
+constexpr std::array<std::string_view, 3> reserved_prefixes{"proxy-", "webhook-", "x-walrelay-"};
+
+}  // namespace
+
+bool is_token(std::string_view text) noexcept {
+    return !text.empty() && all_in(token_bytes, text);
+}
+
+bool is_field_value(std::string_view text) noexcept {
+    return all_in(value_bytes, text);
+}
+
+bool same_name(std::string_view left, std::string_view right) noexcept {
+    return left.size() == right.size() &&
+           std::equal(left.begin(), left.end(), right.begin(),
+                      [](char a, char b) { return lower(a) == lower(b); });
+}
+
+bool is_reserved(std::string_view name) noexcept {
+    return std::any_of(reserved_names.begin(), reserved_names.end(),
+                       [&](std::string_view reserved) { return same_name(name, reserved); }) ||
+           std::any_of(reserved_prefixes.begin(), reserved_prefixes.end(),
+                       [&](std::string_view prefix) { return begins_with(name, prefix); });
+}
+
+void append_percent_encoded(std::string& out, std::string_view text) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<std::uint8_t>(text[i]);
+        const bool at_end = i == 0 || i + 1 == text.size();
+        if (byte > 0x7E || byte < 0x20 || byte == '%' || (byte == ' ' && at_end)) {
+            out += '%';
+            out += digits[byte >> 4];
+            out += digits[byte & 0xF];
+        } else {
+            out += text[i];
+        }
+    }
+}
+
+}  // namespace walrelay::sink::http

@@ -1,0 +1,29 @@
+// What may stand in a header of a request. Nothing below this checks names or values again: a line
+// break that gets past here is a second request.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace walrelay::sink::http {
+
+/// A header name: an RFC 9110 token, at least one character.
+[[nodiscard]] bool is_token(std::string_view text) noexcept;
+
+/// A header value that every server reads the same way: space, tab and visible ASCII. The bytes
+/// above 0x7F that RFC 9110 tolerates are left out because it gives them no meaning.
+[[nodiscard]] bool is_field_value(std::string_view text) noexcept;
+
+/// Header names are equal without regard to ASCII case.
+[[nodiscard]] bool same_name(std::string_view left, std::string_view right) noexcept;
+
+/// Headers that frame the message, steer the connection or are walrelay's own: `host`,
+/// `content-length`, the hop-by-hop ones, `webhook-*` and `x-walrelay-*`. Neither a row nor the
+/// sink map may set them.
+[[nodiscard]] bool is_reserved(std::string_view name) noexcept;
+
+/// Appends `text` with every byte outside 0x20–0x7E and '%' itself as %XX, and so a space at either
+/// end, which a server would cut off. Percent-decoding gives back exactly `text`.
+void append_percent_encoded(std::string& out, std::string_view text);
+
+}  // namespace walrelay::sink::http

@@ -1,0 +1,168 @@
+#include "support/catch.hpp"
+#include "walrelay/engine/engine.hpp"
+
+using namespace walrelay;
+using namespace std::chrono_literals;
+using engine::lane_depth;
+using engine::outcome;
+using engine::outcome_class;
+
+namespace {
+
+constexpr time_point start{1h};
+const outcome delivered{outcome_class::delivered};
+const outcome transient{outcome_class::transient, "HTTP 503"};
+
+/// An engine with one sink, and a transaction that is being read.
+struct bench {
+    explicit bench(lane_depth depth) : decisions{{{depth}, 1000, 1 << 20, 1000, 7}} {
+        decisions.stream_started(lsn{100}, false, 10s, start);
+        REQUIRE(decisions.begin(lsn{200}, 1));
+    }
+
+    engine::event_slot add(std::uint64_t key, std::uint64_t target = 1, bool keyed = true) {
+        const event::placement place{0, key, target, keyed};
+        return decisions.add(10, {&place, 1});
+    }
+
+    engine::engine decisions;
+};
+
+}  // namespace
+
+TEST_CASE("over HTTP the next event of a key is sent when the last is resolved, other keys at once", "[lanes]") {
+    bench one{lane_depth::serial};
+    const auto first = one.add(1);
+    const auto second = one.add(1);
+    const auto other = one.add(2);
+    const auto a = one.decisions.next(0, start);
+    const auto b = one.decisions.next(0, start);
+    REQUIRE((a && b));
+    CHECK(a->event == first);
+    CHECK(b->event == other);
+    CHECK_FALSE(one.decisions.next(0, start));
+    one.decisions.attempt_ended(a->token, delivered, start);
+    CHECK(one.decisions.next(0, start)->event == second);
+}
+
+TEST_CASE("a key that fails waits and keeps its order while others go on", "[lanes]") {
+    bench one{lane_depth::serial};
+    const auto first = one.add(1);
+    static_cast<void>(one.add(1));
+    const auto a = one.decisions.next(0, start);
+    one.decisions.attempt_ended(a->token, transient, start);
+    const auto other = one.add(2);
+    CHECK(one.decisions.next(0, start)->event == other);
+    CHECK_FALSE(one.decisions.next(0, start));
+    const auto again = one.decisions.next(0, start + 1s);
+    REQUIRE(again);
+    CHECK(again->event == first);
+    CHECK(again->number == 2);
+}
+
+TEST_CASE("after a failure Kafka gets the failed record and all behind it again, in order", "[lanes]") {
+    bench one{lane_depth::pipelined};
+    const auto first = one.add(1);
+    const auto second = one.add(1);
+    const auto third = one.add(1);
+    const auto a = one.decisions.next(0, start);
+    const auto b = one.decisions.next(0, start);
+    const auto c = one.decisions.next(0, start);
+    REQUIRE((a && b && c));
+    one.decisions.attempt_ended(a->token, transient, start);
+    CHECK_FALSE(one.decisions.next(0, start + 1min));  // its successors are on the wire
+    one.decisions.attempt_ended(b->token, delivered, start);
+    one.decisions.attempt_ended(c->token, delivered, start);
+    CHECK(one.decisions.released().empty());
+
+    const auto again = one.decisions.next(0, start + 1min);
+    REQUIRE(again);
+    CHECK(again->event == first);
+    CHECK_FALSE(one.decisions.next(0, start + 1min));  // alone, until it is delivered
+    one.decisions.attempt_ended(again->token, delivered, start + 1min);
+    CHECK(one.decisions.next(0, start + 1min)->event == second);
+    CHECK(one.decisions.next(0, start + 1min)->event == third);
+}
+
+TEST_CASE("a topic that doesn't exist stalls alone, and is probed with one record", "[lanes]") {
+    bench one{lane_depth::pipelined};
+    const auto lost = one.add(1, 7);
+    const auto a = one.decisions.next(0, start);
+    one.decisions.attempt_ended(a->token, {outcome_class::target, "unknown topic"}, start);
+    static_cast<void>(one.add(2, 7));
+    const auto other = one.add(3, 8);
+    CHECK(one.decisions.next(0, start)->event == other);
+    CHECK_FALSE(one.decisions.next(0, start));
+    CHECK(one.decisions.sink(0).stalled());
+
+    const auto probe = one.decisions.next(0, start + 1min);
+    REQUIRE(probe);
+    CHECK_FALSE(one.decisions.next(0, start + 1min));
+    one.decisions.attempt_ended(probe->token, delivered, start + 1min);
+    CHECK_FALSE(one.decisions.sink(0).stalled());
+    CHECK(one.decisions.next(0, start + 1min).has_value());
+    CHECK(lost == a->event);
+}
+
+TEST_CASE("an endpoint that refuses us stalls the sink, and one attempt at a time probes it", "[lanes]") {
+    bench one{lane_depth::serial};
+    for (std::uint64_t key = 1; key <= 5; ++key) static_cast<void>(one.add(key, key));
+    const auto a = one.decisions.next(0, start);
+    one.decisions.attempt_ended(a->token, {outcome_class::endpoint, "HTTP 401"}, start);
+    CHECK_FALSE(one.decisions.next(0, start).has_value());
+    const auto probe = one.decisions.next(0, start + 1min);
+    REQUIRE(probe);
+    CHECK_FALSE(one.decisions.next(0, start + 1min));
+    one.decisions.attempt_ended(probe->token, delivered, start + 1min);
+    CHECK(one.decisions.next(0, start + 1min).has_value());
+    CHECK(one.decisions.next(0, start + 1min).has_value());
+}
+
+TEST_CASE("a record that is refused alone halts the relay by name", "[lanes]") {
+    bench one{lane_depth::pipelined};
+    const auto bad = one.add(1);
+    static_cast<void>(one.add(2));
+    const auto a = one.decisions.next(0, start);
+    const auto b = one.decisions.next(0, start);
+    one.decisions.attempt_ended(a->token, {outcome_class::batch, "message too large"}, start);
+    one.decisions.attempt_ended(b->token, {outcome_class::batch, "message too large"}, start);
+    time_point now = start;
+    for (int i = 0; i < 10 && !one.decisions.halted(); ++i) {
+        now += 1min;
+        const auto alone = one.decisions.next(0, now);
+        REQUIRE(alone);
+        REQUIRE_FALSE(one.decisions.next(0, now));
+        one.decisions.attempt_ended(
+            alone->token, alone->event == bad ? outcome{outcome_class::batch, "message too large"} : delivered, now);
+    }
+    REQUIRE(one.decisions.halted());
+    CHECK(one.decisions.halted()->event == bad);
+    CHECK(one.decisions.halted()->reason == "message too large");
+    CHECK_FALSE(one.decisions.next(0, now + 1h));
+}
+
+TEST_CASE("a full sink gets the same record first when it has room", "[lanes]") {
+    bench one{lane_depth::pipelined};
+    const auto first = one.add(1);
+    static_cast<void>(one.add(2));
+    const auto a = one.decisions.next(0, start);
+    one.decisions.sent_back(a->token);
+    const auto again = one.decisions.next(0, start);
+    CHECK(again->event == first);
+    CHECK(again->number == 1);
+}
+
+TEST_CASE("when the stream ends only attempts on the wire are kept, and their outcome frees them", "[lanes]") {
+    bench one{lane_depth::serial};
+    static_cast<void>(one.add(1));
+    static_cast<void>(one.add(1));
+    const auto a = one.decisions.next(0, start);
+    one.decisions.stream_lost();
+    CHECK(one.decisions.released().size() == 1);
+    CHECK(one.decisions.in_flight() == 1);
+    one.decisions.released().clear();
+    one.decisions.attempt_ended(a->token, delivered, start);
+    CHECK(one.decisions.released().size() == 1);
+    CHECK(one.decisions.in_flight() == 0);
+    CHECK(one.decisions.units().safe() == lsn{100});
+}

@@ -1,0 +1,94 @@
+#include "support/catch.hpp"
+#include "walrelay/engine/engine.hpp"
+
+using namespace walrelay;
+using namespace std::chrono_literals;
+using engine::full_limit;
+using engine::lane_depth;
+
+namespace {
+
+constexpr time_point start{1h};
+const engine::outcome delivered{engine::outcome_class::delivered};
+
+engine::engine streaming(std::uint64_t events, std::uint64_t bytes, std::uint64_t replay) {
+    engine::engine made{{{lane_depth::pipelined}, events, bytes, replay, 1}};
+    made.stream_started(lsn{100}, false, 10s, start);
+    return made;
+}
+
+engine::event_slot add(engine::engine& decisions, std::size_t bytes = 10) {
+    const event::placement place{0, 1, 1, false};
+    return decisions.add(bytes, {&place, 1});
+}
+
+}  // namespace
+
+TEST_CASE("reading pauses when events in memory reach their limit, and goes on below seven eighths", "[limits]") {
+    auto decisions = streaming(8, 1 << 20, 1000);
+    static_cast<void>(decisions.begin(lsn{200}, 1));
+    for (int i = 0; i < 8; ++i) static_cast<void>(add(decisions));
+    CHECK_FALSE(decisions.wants_rows());
+    CHECK(decisions.limit_reached() == full_limit::in_flight_events);
+    const auto deliver_one = [&] { decisions.attempt_ended(decisions.next(0, start)->token, delivered, start); };
+    deliver_one();
+    CHECK_FALSE(decisions.wants_rows());
+    deliver_one();
+    CHECK(decisions.wants_rows());
+}
+
+TEST_CASE("reading pauses when bytes in memory reach their limit", "[limits]") {
+    auto decisions = streaming(1000, 100, 1000);
+    static_cast<void>(decisions.begin(lsn{200}, 1));
+    static_cast<void>(add(decisions, 99));
+    CHECK(decisions.wants_rows());
+    static_cast<void>(add(decisions, 50));
+    CHECK_FALSE(decisions.wants_rows());
+    CHECK(decisions.limit_reached() == full_limit::in_flight_bytes);
+}
+
+TEST_CASE("the transaction that is being read never counts against replay_events", "[limits]") {
+    auto decisions = streaming(1000, 1 << 20, 10);
+    static_cast<void>(decisions.begin(lsn{200}, 1));
+    for (int i = 0; i < 50; ++i) {
+        static_cast<void>(add(decisions));
+        decisions.attempt_ended(decisions.next(0, start)->token, delivered, start);
+    }
+    CHECK(decisions.wants_rows());
+    decisions.commit(lsn{300});
+    CHECK_FALSE(decisions.wants_rows());
+    CHECK(decisions.limit_reached() == full_limit::replay_events);
+    REQUIRE(decisions.record_due(start + 1s));
+    decisions.recorded("1:1:", lsn{400});
+    CHECK(decisions.wants_rows());
+}
+
+TEST_CASE("a transaction that the record covers is not sent again in part", "[limits]") {
+    auto decisions = streaming(1000, 1 << 20, 10);
+    CHECK_FALSE(decisions.begin(lsn{99}, 1));
+    decisions.commit(lsn{100});
+    CHECK(decisions.begin(lsn{100}, 1));
+}
+
+TEST_CASE("memory follows what is unresolved, not the length of a transaction", "[limits]") {
+    auto decisions = streaming(100, 1 << 20, 10);
+    static_cast<void>(decisions.begin(lsn{200}, 1));
+    for (int i = 0; i < 100'000; ++i) {
+        const auto slot = add(decisions);
+        REQUIRE(slot < 100);
+        decisions.attempt_ended(decisions.next(0, start)->token, delivered, start);
+        decisions.released().clear();
+    }
+    CHECK(decisions.units().entries() == 1);
+}
+
+TEST_CASE("a row that no route takes halts, and nothing behind it is safe", "[limits]") {
+    auto decisions = streaming(100, 1 << 20, 10);
+    static_cast<void>(decisions.begin(lsn{200}, 1));
+    const auto row = decisions.add_unroutable(10, "no route");
+    decisions.commit(lsn{300});
+    REQUIRE(decisions.halted());
+    CHECK(decisions.halted()->event == row);
+    CHECK_FALSE(decisions.halted()->sink);
+    CHECK(decisions.units().safe() == lsn{100});
+}
