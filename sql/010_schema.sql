@@ -20,7 +20,8 @@ begin
             raise exception using
                 message = format('role %I is missing, and %I may not create roles',
                                  wanted, current_user),
-                hint = format('Have somebody with CREATEROLE run: create role walrelay_owner nologin; '
+                hint = format('Have somebody with CREATEROLE run: '
+                    'create role walrelay_owner nologin; '
                     'create role walrelay_app nologin; create role walrelay_relay nologin; '
                     'grant walrelay_owner to %I;', current_user);
         end if;

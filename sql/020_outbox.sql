@@ -1,9 +1,9 @@
 -- The outbox: an event is a row, written in the transaction whose news it is.
 
--- Append-only and without an index: what is delivered is read from the WAL, never from here. The rows
--- stay for replay and repair until walrelay.rotate() truncates their partition. `seq` is commit order
--- for writers that serialise on their key (that is what CACHE 1 is for). `at` is clock_timestamp():
--- with now() a long transaction would write into an hour that is long over.
+-- Append-only and without an index: what is delivered is read from the WAL, never from here. The
+-- rows stay for replay and repair until walrelay.rotate() truncates their partition. `seq` is
+-- commit order for writers that serialise on their key (that is what CACHE 1 is for). `at` is
+-- clock_timestamp(): with now() a long transaction would write into an hour that is long over.
 create table if not exists walrelay.outbox (
     seq bigint generated always as identity (cache 1),
     id uuid not null default gen_random_uuid(),
@@ -16,8 +16,8 @@ create table if not exists walrelay.outbox (
     headers jsonb
 ) partition by list ((extract(hour from at at time zone 'UTC')));
 
--- A ring of 24 partitions, one for each hour of the day in UTC: none has ever to be added or dropped.
--- They are emptied by TRUNCATE, so vacuuming them after inserts would be work for nothing.
+-- A ring of 24 partitions, one for each hour of the day in UTC: none has ever to be added or
+-- dropped. They are emptied by TRUNCATE, so vacuuming them after inserts would be work for nothing.
 do $$
 declare
     leaf text;
@@ -96,8 +96,8 @@ begin
 end
 $$;
 
--- Many events of one topic in one statement, in the order of `payloads`. keys, types and headers are
--- NULL or as long as payloads. The answer has the ids in the same order.
+-- Many events of one topic in one statement, in the order of `payloads`. keys, types and headers
+-- are NULL or as long as payloads. The answer has the ids in the same order.
 create or replace function walrelay.emit_many(
     topic text, payloads jsonb[], keys text[] default null, types text[] default null,
     headers jsonb[] default null
@@ -120,8 +120,8 @@ begin
     if cardinality(keys) <> wanted or cardinality(types) <> wanted
        or cardinality(headers) <> wanted then
         raise exception using errcode = '22023',
-            message = format('walrelay.emit_many: keys, types and headers must be NULL or as long as '
-                'payloads (%s); they have %s, %s and %s', wanted,
+            message = format('walrelay.emit_many: keys, types and headers must be NULL or as '
+                'long as payloads (%s); they have %s, %s and %s', wanted,
                 coalesce(cardinality(keys)::text, 'NULL'),
                 coalesce(cardinality(types)::text, 'NULL'),
                 coalesce(cardinality(headers)::text, 'NULL'));

@@ -1,8 +1,8 @@
 -- How far each relay has come, and the emptying of the outbox that depends on it.
 
 -- One row a slot, written by the relay before the acknowledgement that it covers. Everything up to
--- safe_lsn is delivered; so is every row that is visible in delivered_snapshot. It is updated about once a
--- second: nearly empty pages keep each update within its page (HOT).
+-- safe_lsn is delivered; so is every row that is visible in delivered_snapshot. It is updated about
+-- once a second: nearly empty pages keep each update within its page (HOT).
 create table if not exists walrelay.progress (
     slot text primary key,
     safe_lsn pg_lsn not null,
@@ -28,9 +28,10 @@ $$;
 -- Truncates partitions of the outbox whose rows every relay has delivered, and answers their names.
 -- Called once an hour, or as often as one likes.
 --
--- Rows younger than keep_hours (0 to 21) are kept for replay; the partitions of this hour and of the
--- next are never touched. Nothing is truncated while no relay of this server has a record, and a partition
--- that somebody has locked is left for the next time (a prepared transaction holds such a lock too).
+-- Rows younger than keep_hours (0 to 21) are kept for replay; the partitions of this hour and of
+-- the next are never touched. Nothing is truncated while no relay of this server has a record, and
+-- a partition that somebody has locked is left for the next time (a prepared transaction holds such
+-- a lock too). A partition is read once, whole, before it is truncated.
 -- 55P03 means that it was locked at the very last moment: nothing was done, call again.
 create or replace function walrelay.rotate(keep_hours integer default 20) returns setof text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -62,14 +63,15 @@ begin
         continue when exists (
             select from pg_locks l join pg_class c on l.relation in (c.oid, c.reltoastrelid)
             where c.oid = leaf_id and l.locktype = 'relation'
-              and l.database = (select d.oid from pg_database d where d.datname = current_database())
+              and l.database = (select d.oid from pg_database d
+                                where d.datname = current_database())
               and l.pid is distinct from pg_backend_pid());
         execute format('lock table only walrelay.%I in access exclusive mode nowait', leaf);
 
-        -- Every writer of this partition has ended now, so a statement that starts after the lock sees
-        -- all of its rows. Undelivered may be those whose xid is not below the xmin of a delivered
-        -- snapshot. age() counts back from one xid, the same for the whole statement; beyond 2^31
-        -- it wraps, which makes an old row look new (it stays) and is excluded for the snapshots,
+        -- Every writer of this partition has ended now, so a statement that starts after the lock
+        -- sees all of its rows. Undelivered may be those whose xid is not below the xmin of a
+        -- delivered snapshot. age() counts back from one xid, the same for the whole statement; beyond
+        -- 2^31 it wraps, which makes an old row look new (it stays) and is excluded for the snapshots,
         -- as is one from the future, which is not of this history.
         execute format($test$
             with relay as (

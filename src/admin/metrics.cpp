@@ -35,18 +35,21 @@ MetricFamily gauge(const char* name, const char* help, double value) {
 }
 
 std::vector<MetricFamily> event_counters(const snapshot& state) {
-    MetricFamily received =
-        family("walrelay_events_received_total", "Rows that were read from the slot.", MetricType::Counter);
+    MetricFamily received = family("walrelay_events_received_total",
+                                   "Rows that were read from the slot.", MetricType::Counter);
     for (const table_figures& table : state.tables) {
         add(received, static_cast<double>(table.received), {{"table", table.table}});
     }
-    MetricFamily delivered =
-        family("walrelay_events_delivered_total", "Records that a sink accepted.", MetricType::Counter);
-    MetricFamily retried = family("walrelay_events_retried_total",
-                                  "Attempts that were not delivered, by class of the outcome.", MetricType::Counter);
-    MetricFamily in_flight = family("walrelay_sink_in_flight", "Attempts on the wire.", MetricType::Gauge);
+    MetricFamily delivered = family("walrelay_events_delivered_total",
+                                    "Records that a sink accepted.", MetricType::Counter);
+    MetricFamily retried =
+        family("walrelay_events_retried_total",
+               "Attempts that were not delivered, by class of the outcome.", MetricType::Counter);
+    MetricFamily in_flight =
+        family("walrelay_sink_in_flight", "Attempts on the wire.", MetricType::Gauge);
     for (const sink_figures& sink : state.sinks) {
-        add(delivered, static_cast<double>(sink.delivered), {{"sink", sink.name}, {"class", "delivered"}});
+        add(delivered, static_cast<double>(sink.delivered),
+            {{"sink", sink.name}, {"class", "delivered"}});
         for (const auto& [what, count] : sink.retried) {
             add(retried, static_cast<double>(count), {{"sink", sink.name}, {"class", what}});
         }
@@ -59,11 +62,13 @@ std::vector<MetricFamily> event_counters(const snapshot& state) {
 
 std::string to_metrics(const snapshot& state) {
     std::vector<MetricFamily> families = event_counters(state);
-    families.push_back(gauge("walrelay_lag_bytes", "WAL between what is safe and the server's newest position.",
+    families.push_back(gauge("walrelay_lag_bytes",
+                             "WAL between what is safe and the server's newest position.",
                              static_cast<double>(state.lag_bytes)));
-    families.push_back(gauge("walrelay_lag_seconds", "Age of the oldest commit that is not delivered.",
-                             state.lag_seconds));
-    families.push_back(gauge("walrelay_slot_retained_bytes", "WAL that the slot keeps on the server.",
+    families.push_back(gauge("walrelay_lag_seconds",
+                             "Age of the oldest commit that is not delivered.", state.lag_seconds));
+    families.push_back(gauge("walrelay_slot_retained_bytes",
+                             "WAL that the slot keeps on the server.",
                              static_cast<double>(state.slot_retained_bytes)));
     families.push_back(gauge("walrelay_in_flight_events", "Events in memory that are not resolved.",
                              static_cast<double>(state.in_flight_events)));
@@ -71,11 +76,13 @@ std::string to_metrics(const snapshot& state) {
                              static_cast<double>(state.in_flight_bytes)));
     families.push_back(gauge("walrelay_replay_events", "Events that a crash would send again.",
                              static_cast<double>(state.replay_events)));
-    families.push_back(gauge("walrelay_ready", "1 while /readyz answers 200.", state.ready ? 1 : 0));
-    families.push_back(gauge("walrelay_loop_latency_seconds", "How late the event loop was in the last second.",
+    families.push_back(
+        gauge("walrelay_ready", "1 while /readyz answers 200.", state.ready ? 1 : 0));
+    families.push_back(gauge("walrelay_loop_latency_seconds",
+                             "How late the event loop was in the last second.",
                              state.loop_latency_seconds));
-    MetricFamily reconnects =
-        family("walrelay_reconnects_total", "Replication streams after the first.", MetricType::Counter);
+    MetricFamily reconnects = family("walrelay_reconnects_total",
+                                     "Replication streams after the first.", MetricType::Counter);
     add(reconnects, static_cast<double>(state.reconnects));
     families.push_back(std::move(reconnects));
     return prometheus::TextSerializer{}.Serialize(families);

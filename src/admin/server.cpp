@@ -4,12 +4,12 @@
 #include <chrono>
 #include <optional>
 
+#include <openssl/crypto.h>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
-#include <openssl/crypto.h>
 
 #include "walrelay/core/escape.hpp"
 
@@ -30,7 +30,8 @@ using answer = http::response<http::string_body>;
 
 /// Takes the same time whatever the first difference is.
 bool same_secret(std::string_view given, std::string_view secret) {
-    return given.size() == secret.size() && CRYPTO_memcmp(given.data(), secret.data(), secret.size()) == 0;
+    return given.size() == secret.size() &&
+           CRYPTO_memcmp(given.data(), secret.data(), secret.size()) == 0;
 }
 
 struct shared_state {
@@ -51,19 +52,23 @@ answer make_answer(http::status status, const char* type, std::string body) {
 answer readiness(const snapshot& state) {
     if (state.ready) return make_answer(http::status::ok, "text/plain; charset=utf-8", "ready\n");
     std::string body = "not ready\n";
-    for (const std::string& reason : state.not_ready_because) body += reason + "\n";
-    return make_answer(http::status::service_unavailable, "text/plain; charset=utf-8", std::move(body));
+    for (const std::string& reason : state.not_ready_because)
+        body += reason + "\n";
+    return make_answer(http::status::service_unavailable, "text/plain; charset=utf-8",
+                       std::move(body));
 }
 
 answer answer_to(const shared_state& shared, const http::request<http::empty_body>& request) {
     constexpr const char* text = "text/plain; charset=utf-8";
     const std::string_view target{request.target().data(), request.target().size()};
     const std::string_view path = target.substr(0, target.find('?'));
-    if (!shared.token.empty() && path != "/healthz") {  // which says nothing but that the process lives
+    if (!shared.token.empty() &&
+        path != "/healthz") {  // which says nothing but that the process lives
         const auto given = request[http::field::authorization];
         const std::string expected = "Bearer " + shared.token;
         if (!same_secret({given.data(), given.size()}, expected)) {
-            answer refused = make_answer(http::status::unauthorized, text, "a bearer token is required (admin.token)\n");
+            answer refused = make_answer(http::status::unauthorized, text,
+                                         "a bearer token is required (admin.token)\n");
             refused.set(http::field::www_authenticate, "Bearer");
             return refused;
         }
@@ -73,11 +78,14 @@ answer answer_to(const shared_state& shared, const http::request<http::empty_bod
     }
     if (path == "/healthz") return make_answer(http::status::ok, text, "alive\n");
     if (path == "/readyz") return readiness(shared.source());
-    if (path == "/status") return make_answer(http::status::ok, "application/json", to_json(shared.source()));
+    if (path == "/status")
+        return make_answer(http::status::ok, "application/json", to_json(shared.source()));
     if (path == "/metrics") {
-        return make_answer(http::status::ok, "text/plain; version=0.0.4; charset=utf-8", to_metrics(shared.source()));
+        return make_answer(http::status::ok, "text/plain; version=0.0.4; charset=utf-8",
+                           to_metrics(shared.source()));
     }
-    return make_answer(http::status::not_found, text, "there are /healthz, /readyz, /status and /metrics\n");
+    return make_answer(http::status::not_found, text,
+                       "there are /healthz, /readyz, /status and /metrics\n");
 }
 
 /// One client. Keeps itself alive by the handlers that it waits for; every wait has a deadline.
@@ -87,7 +95,9 @@ public:
         : stream_{std::move(socket)}, shared_{std::move(shared)} {
         ++shared_->connections;
     }
+
     ~client() { --shared_->connections; }
+
     client(const client&) = delete;
     client& operator=(const client&) = delete;
 
@@ -112,7 +122,8 @@ private:
         stream_.expires_after(request_deadline);
         http::async_write(stream_, *answer_,
                           [self = shared_from_this()](beast::error_code failure, std::size_t) {
-                              if (!failure && self->answer_->keep_alive() && !self->shared_->closed) self->read();
+                              if (!failure && self->answer_->keep_alive() && !self->shared_->closed)
+                                  self->read();
                           });
     }
 
@@ -130,7 +141,9 @@ public:
         shared_->source = std::move(source);
         shared_->token = std::move(token);
     }
+
     ~tcp_server() override { shared_->closed = true; }
+
     tcp_server(const tcp_server&) = delete;
     tcp_server& operator=(const tcp_server&) = delete;
 
@@ -151,18 +164,19 @@ public:
 
 private:
     void accept() {
-        acceptor_.async_accept([this, shared = shared_](boost::system::error_code failure, tcp::socket socket) {
-            if (shared->closed || failure == asio::error::operation_aborted) return;
-            if (!failure && shared->connections < connections_max) {
-                std::make_shared<client>(std::move(socket), shared)->read();
-            }
-            if (!failure) return accept();
-            // Out of descriptors, most likely: asking again at once would only spin.
-            pause_.expires_after(std::chrono::milliseconds{100});
-            pause_.async_wait([this, shared](boost::system::error_code cancelled) {
-                if (!cancelled && !shared->closed) accept();
+        acceptor_.async_accept(
+            [this, shared = shared_](boost::system::error_code failure, tcp::socket socket) {
+                if (shared->closed || failure == asio::error::operation_aborted) return;
+                if (!failure && shared->connections < connections_max) {
+                    std::make_shared<client>(std::move(socket), shared)->read();
+                }
+                if (!failure) return accept();
+                // Out of descriptors, most likely: asking again at once would only spin.
+                pause_.expires_after(std::chrono::milliseconds{100});
+                pause_.async_wait([this, shared](boost::system::error_code cancelled) {
+                    if (!cancelled && !shared->closed) accept();
+                });
             });
-        });
     }
 
     tcp::acceptor acceptor_;
@@ -171,20 +185,24 @@ private:
 };
 
 result<tcp::endpoint> parse_address(asio::io_context& loop, const std::string& listen) {
-    const error bad{"listen for admin on", printable(listen), "expected host:port", "set admin.listen"};
+    const error bad{"listen for admin on", printable(listen), "expected host:port",
+                    "set admin.listen"};
     const auto colon = listen.rfind(':');
     if (colon == std::string::npos) return bad;
     std::string host = listen.substr(0, colon);
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+        host = host.substr(1, host.size() - 2);
     const std::string port_text = listen.substr(colon + 1);
     std::uint16_t port = 0;
-    const auto [end, failure] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+    const auto [end, failure] =
+        std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
     if (failure != std::errc{} || end != port_text.data() + port_text.size()) return bad;
     boost::system::error_code unresolved;
     tcp::resolver resolver{loop};
     const auto found = resolver.resolve(host, "", tcp::resolver::passive, unresolved);
     if (unresolved || found.empty()) {
-        return error{"listen for admin on", printable(listen), unresolved.message(), "set admin.listen"};
+        return error{"listen for admin on", printable(listen), unresolved.message(),
+                     "set admin.listen"};
     }
     return tcp::endpoint{found.begin()->endpoint().address(), port};
 }

@@ -18,9 +18,11 @@ json of_sink(const sink_figures& sink) {
                           {"seconds", one.seconds}});
     }
     json retried = json::object();
-    for (const auto& [what, count] : sink.retried) retried[what] = count;
-    return {{"name", sink.name},           {"kind", sink.kind},         {"delivered", sink.delivered},
-            {"in_flight", sink.in_flight}, {"waiting", sink.waiting},   {"retried", std::move(retried)},
+    for (const auto& [what, count] : sink.retried)
+        retried[what] = count;
+    return {{"name", sink.name},           {"kind", sink.kind},
+            {"delivered", sink.delivered}, {"in_flight", sink.in_flight},
+            {"waiting", sink.waiting},     {"retried", std::move(retried)},
             {"notice", sink.notice},       {"stalls", std::move(stalls)}};
 }
 
@@ -32,7 +34,8 @@ std::string to_json(const snapshot& state) {
         tables.push_back({{"table", table.table}, {"received", table.received}});
     }
     json sinks = json::array();
-    for (const sink_figures& sink : state.sinks) sinks.push_back(of_sink(sink));
+    for (const sink_figures& sink : state.sinks)
+        sinks.push_back(of_sink(sink));
     const json body = {{"version", state.version},
                        {"slot", state.slot},
                        {"state", state.state},

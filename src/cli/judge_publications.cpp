@@ -21,7 +21,7 @@ std::string subject_of(const std::string& schema, const std::string& name) {
     return "table " + printable(schema + "." + name);
 }
 
-/// The list that makes `publish` what it is now without the operations that are not wanted.
+/// What a publication sends, and under which names.
 void judge_one(const publication_state& one, bool partitioned_route, std::vector<finding>& out) {
     const auto name = quote_identifier(one.name);
     const auto subject = "publication " + printable(one.name);

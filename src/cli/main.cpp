@@ -10,7 +10,8 @@ namespace walrelay::cli {
 namespace {
 
 void add_config(CLI::App& command, common_options& options, bool required) {
-    auto* const file = command.add_option("-c,--config", options.config_file, "the YAML file (README: configuration)");
+    auto* const file = command.add_option("-c,--config", options.config_file,
+                                          "the YAML file (README: configuration)");
     if (required) file->required();
 }
 
@@ -21,7 +22,8 @@ void add_output(CLI::App& command, std::string& format) {
 }
 
 int parse_and_run(int argc, char** argv) {
-    CLI::App app{"walrelay delivers committed outbox rows of Postgres to Kafka and HTTP", "walrelay"};
+    CLI::App app{"walrelay delivers committed outbox rows of Postgres to Kafka and HTTP",
+                 "walrelay"};
     app.set_version_flag("--version", std::string{"walrelay "} + WALRELAY_VERSION);
     app.require_subcommand(1);
     common_options common;
@@ -31,21 +33,23 @@ int parse_and_run(int argc, char** argv) {
 
     auto* const run_command = app.add_subcommand("run", "run the relay until SIGTERM");
     add_config(*run_command, common, true);
-    auto* const check_command =
-        app.add_subcommand("check", "look for everything that would stop or hurt the relay, and say what mends it");
+    auto* const check_command = app.add_subcommand(
+        "check", "look for everything that would stop or hurt the relay, and say what mends it");
     add_config(*check_command, common, true);
     add_output(*check_command, format);
-    auto* const sql_command =
-        app.add_subcommand("sql", "print the SQL that installs schema, roles, publication and slot");
+    auto* const sql_command = app.add_subcommand(
+        "sql", "print the SQL that installs schema, roles, publication and slot");
     add_config(*sql_command, common, false);
     add_output(*sql_command, format);
     sql_command->add_flag("--apply", sql_flags.apply, "run it instead of printing it");
     sql_command->add_option("--conninfo", sql_flags.owner_conninfo,
                             "connect as the owner of the database, not as source.conninfo says");
-    auto* const status_command = app.add_subcommand("status", "show positions, lag, and what holds the WAL");
+    auto* const status_command =
+        app.add_subcommand("status", "show positions, lag, and what holds the WAL");
     add_config(*status_command, common, true);
     add_output(*status_command, format);
-    status_command->add_flag("--ready", status_flags.ready_only, "only exit 0 (ready) or 1: for health checks");
+    status_command->add_flag("--ready", status_flags.ready_only,
+                             "only exit 0 (ready) or 1: for health checks");
 
     try {
         app.parse(argc, argv);

@@ -16,7 +16,8 @@ namespace {
 /// The message as the inside of a JSON string.
 class json_message : public spdlog::custom_flag_formatter {
 public:
-    void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    void format(const spdlog::details::log_msg& message, const std::tm&,
+                spdlog::memory_buf_t& out) override {
         std::string escaped;
         append_json_escaped(escaped, {message.payload.data(), message.payload.size()});
         out.append(escaped.data(), escaped.data() + escaped.size());
@@ -29,10 +30,14 @@ public:
 
 spdlog::level::level_enum level_of(config::log_level level) {
     switch (level) {
-        case config::log_level::debug: return spdlog::level::debug;
-        case config::log_level::info: return spdlog::level::info;
-        case config::log_level::warning: return spdlog::level::warn;
-        case config::log_level::error: break;
+        case config::log_level::debug:
+            return spdlog::level::debug;
+        case config::log_level::info:
+            return spdlog::level::info;
+        case config::log_level::warning:
+            return spdlog::level::warn;
+        case config::log_level::error:
+            break;
     }
     return spdlog::level::err;
 }
@@ -56,10 +61,12 @@ void set_up_log(const config::log& options) {
 exit_code run(const common_options& options) {
     prctl(PR_SET_DUMPABLE, 0);  // a core dump would hold secrets and payloads
     config::reading read = config::read_file(options.config_file);
-    for (const config::problem& problem : read.problems) std::fprintf(stderr, "%s\n", problem.line().c_str());
+    for (const config::problem& problem : read.problems)
+        std::fprintf(stderr, "%s\n", problem.line().c_str());
     if (!read.model) return exit_code::configuration;
     set_up_log(read.model->log);
-    for (const config::problem& warning : read.warnings) spdlog::warn("{}", warning.line());
+    for (const config::problem& warning : read.warnings)
+        spdlog::warn("{}", warning.line());
     spdlog::info("walrelay {} with {}", WALRELAY_VERSION, options.config_file);
     relay::relay process{std::move(*read.model)};
     return static_cast<exit_code>(process.run());

@@ -14,8 +14,7 @@ engine::engine(const engine_options& options)
         sinks_.emplace_back(pool_, depth);
 }
 
-// ------------------------------------------------------------------------------------------- the
-// stream
+// ---- the stream
 
 void engine::stream_started(lsn recorded, bool same_history, duration status_period,
                             time_point now) {
@@ -25,7 +24,7 @@ void engine::stream_started(lsn recorded, bool same_history, duration status_per
     } else {
         ledger_.restart_at(recorded);
     }
-    progress_.restart(recorded, now);
+    progress_.restart(recorded, ledger_.safe() > recorded, now);
     feedback_.restart(status_period, same_history, now);
     full_ = full_limit::none;
 }
@@ -134,8 +133,7 @@ bool engine::wants_rows() {
     return full_ == full_limit::none;
 }
 
-// -------------------------------------------------------------------------------------------- the
-// sinks
+// ---- the sinks
 
 std::optional<engine::attempt> engine::next(std::size_t sink, time_point now) {
     if (halted_) return std::nullopt;
@@ -183,8 +181,7 @@ void engine::settle(delivery_index at) {
     released_.push_back(slot);
 }
 
-// -------------------------------------------------------------------------------- record and
-// acknowledge
+// ---- record and acknowledge
 
 std::optional<status_message> engine::status_due(time_point now, bool at_once) {
     return feedback_.due(ledger_.received(), ledger_.safe(), progress_.recorded(), ledger_.idle(),

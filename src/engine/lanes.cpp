@@ -53,8 +53,7 @@ void lanes::leave_queue(delivery_index at) {
     one.now = delivery::state::waiting;
 }
 
-// ----------------------------------------------------------------------------------------------
-// sending
+// ---- sending
 
 std::optional<delivery_index> lanes::next(time_point now) {
     release_due(now);
@@ -144,8 +143,7 @@ bool lanes::held_by_target(delivery_index at, time_point now) {
     return true;
 }
 
-// ---------------------------------------------------------------------------------------------
-// outcomes
+// ---- outcomes
 
 attempt_history lanes::history_of(delivery_index at) const {
     const delivery& one = pool_[at];
@@ -316,8 +314,7 @@ void lanes::leave_laned_mode() {
     laned_ = false;
 }
 
-// ------------------------------------------------------------------------------------------------
-// barriers
+// ---- barriers
 
 void lanes::close_barriers(delivery_index at, const outcome& seen, const directive& follows,
                            time_point now) {
@@ -379,8 +376,7 @@ void lanes::open_target(std::uint64_t target) {
     }
 }
 
-// ---------------------------------------------------------------------------------------------
-// overview
+// ---- overview
 
 void lanes::forget(const std::function<void(delivery_index)>& drop) {
     delivery_index at = order_.front();

@@ -17,7 +17,8 @@ constexpr std::uint64_t own_wal_bytes = 16 * 1024;
 
 }  // namespace
 
-void progress_schedule::restart(lsn recorded, time_point now) {
+void progress_schedule::restart(lsn recorded, bool behind, time_point now) {
+    owes_write_ = behind;
     recorded_ = recorded;
     recorded_events_ = 0;
     last_write_ = now - period;
@@ -32,7 +33,7 @@ time_point progress_schedule::due_at(const ledger& units) const noexcept {
     if (writing_ || units.safe() <= recorded_) return never;
     const std::uint64_t events = units.safe_events() - recorded_events_;
     if (events * 2 >= replay_limit_ && events > 0) return not_before_;
-    if (events > 0 || units.safe().value - recorded_.value >= idle_bytes)
+    if (events > 0 || owes_write_ || units.safe().value - recorded_.value >= idle_bytes)
         return last_write_ + period;
     if (units.safe().value > own_wal_end_.value + own_wal_bytes) return last_write_ + idle_period;
     return never;
@@ -57,6 +58,7 @@ void progress_schedule::done(std::string snapshot, lsn insert_lsn) {
     recorded_events_ = writing_->events;
     writing_.reset();
     own_wal_end_ = insert_lsn;
+    owes_write_ = false;
     if (stores_snapshot_) snapshot_.reset();
     stores_snapshot_ = false;
     if (!snapshot_) snapshot_ = waiting_snapshot{std::move(snapshot), insert_lsn};

@@ -48,8 +48,8 @@ std::string tables_query(int version, const std::string& names) {
            names + " ORDER BY 1, 2, 3, a.attnum";
 }
 
-/// A table that was taken out and put back has another row in pg_publication_rel; nothing else shows
-/// that its changes between are missing.
+/// A table that was taken out and put back has another row in pg_publication_rel; nothing else
+/// shows that its changes between are missing.
 std::string fingerprint_query(int version, const std::string& names) {
     std::string rows =
         "SELECT 'p' AS kind, p.oid, p.xmin::text AS made FROM pg_catalog.pg_publication p"

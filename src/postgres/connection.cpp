@@ -9,8 +9,8 @@
 #include <deque>
 #include <stdexcept>
 
-#include "conninfo.hpp"
 #include "connection_state.hpp"
+#include "conninfo.hpp"
 #include "failure.hpp"
 
 namespace walrelay::postgres {
@@ -72,7 +72,8 @@ link_handle start_connecting(const conninfo& info, const endpoint& target) {
         keywords.push_back(keyword);
         values.push_back(value.c_str());
     };
-    for (const auto& [keyword, value] : info.settings) add(keyword.c_str(), value);
+    for (const auto& [keyword, value] : info.settings)
+        add(keyword.c_str(), value);
     if (!target.host.empty()) add("host", target.host);
     if (!target.address.empty()) add("hostaddr", target.address);
     if (!target.port.empty()) add("port", target.port);
@@ -242,6 +243,7 @@ public:
     }
 
     ~turn() { inside_.busy = false; }
+
     turn(const turn&) = delete;
     turn& operator=(const turn&) = delete;
 
@@ -254,7 +256,8 @@ int send(PGconn* link, const std::string& sql,
     if (parameters.empty()) return PQsendQuery(link, sql.c_str());
     std::vector<const char*> values;
     values.reserve(parameters.size());
-    for (const auto& each : parameters) values.push_back(each ? each->c_str() : nullptr);
+    for (const auto& each : parameters)
+        values.push_back(each ? each->c_str() : nullptr);
     return PQsendQueryParams(link, sql.c_str(), static_cast<int>(values.size()), nullptr,
                              values.data(), nullptr, nullptr, 0);
 }
@@ -315,12 +318,20 @@ asio::awaitable<sql_result<row_set>> connection::query(
     co_return row_set{last.release()};
 }
 
-int connection::server_version() const noexcept { return PQserverVersion(native()); }
+int connection::server_version() const noexcept {
+    return PQserverVersion(native());
+}
 
-int connection::backend_pid() const noexcept { return PQbackendPID(native()); }
+int connection::backend_pid() const noexcept {
+    return PQbackendPID(native());
+}
 
-const std::string& connection::where() const noexcept { return state_->where; }
+const std::string& connection::where() const noexcept {
+    return state_->where;
+}
 
-pg_conn* connection::native() const noexcept { return state_->link.get(); }
+pg_conn* connection::native() const noexcept {
+    return state_->link.get();
+}
 
 }  // namespace walrelay::postgres

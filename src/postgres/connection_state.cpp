@@ -46,8 +46,10 @@ asio::awaitable<bool> wait_for_socket(asio::posix::stream_descriptor& socket,
     };
 
     const auto shared = std::make_shared<watch>(watch{&socket});
+
     struct detach {
         watch& of;
+
         ~detach() { of.socket = nullptr; }
     } const detach_at_end{*shared};
 

@@ -24,13 +24,14 @@ constexpr std::string_view pins_of_all =
     " -c datestyle=ISO,MDY -c intervalstyle=postgres -c timezone=UTC -c extra_float_digits=3"
     " -c bytea_output=hex -c lc_monetary=C -c search_path=pg_catalog"
     " -c standard_conforming_strings=on -c client_min_messages=warning"
+    " -c default_transaction_read_only=off"
     " -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0";
 
 constexpr std::string_view pins_of_replication = " -c statement_timeout=0 -c lock_timeout=0";
 
 constexpr std::string_view pins_of_sql =
     " -c synchronous_commit=local -c default_transaction_isolation=read\\ committed"
-    " -c default_transaction_read_only=off -c default_transaction_deferrable=off"
+    " -c default_transaction_deferrable=off"
     " -c statement_timeout=30s -c lock_timeout=5s";
 
 /// A dead peer is noticed in half a minute, not in the two hours of the kernel's default.
@@ -71,8 +72,8 @@ void add_environment(setting_map& settings) {
                             keyword == "options" || keyword == "target_session_attrs";
         const bool has_value = each->val != nullptr && *each->val != '\0';
         // libpq's built-in default of target_session_attrs is "any": not somebody's wish.
-        const bool built_in = keyword == "target_session_attrs" && has_value &&
-                              std::string_view{each->val} == "any";
+        const bool built_in =
+            keyword == "target_session_attrs" && has_value && std::string_view{each->val} == "any";
         if (wanted && has_value && !built_in) settings.try_emplace(each->keyword, each->val);
     }
 }
@@ -124,7 +125,8 @@ void add_pins(setting_map& settings, const connect_options& options) {
     settings["client_encoding"] = "UTF8";
     settings["gssencmode"] = "disable";  // its handshake blocks, and moves the socket
     settings["fallback_application_name"] = options.application_name;
-    for (const auto& [keyword, value] : defaults_of_ours) settings.try_emplace(keyword, value);
+    for (const auto& [keyword, value] : defaults_of_ours)
+        settings.try_emplace(keyword, value);
     settings.erase("replication");
     if (options.replication) settings["replication"] = "database";
 }
@@ -135,7 +137,9 @@ bool endpoint::is_socket() const noexcept {
     return address.empty() && (host.empty() || host.front() == '/' || host.front() == '@');
 }
 
-bool endpoint::needs_resolving() const noexcept { return address.empty() && !is_socket(); }
+bool endpoint::needs_resolving() const noexcept {
+    return address.empty() && !is_socket();
+}
 
 std::string endpoint::where() const {
     if (is_socket()) return "socket " + (host.empty() ? std::string{"of libpq's default"} : host);
@@ -155,7 +159,8 @@ sql_result<conninfo> read_conninfo(const connect_options& options) {
     }
     conninfo info;
     add_given(info.settings, parsed);
-    // Where a service is named here, its file comes before the environment, and only libpq reads it.
+    // Where a service is named here, its file comes before the environment, and only libpq reads
+    // it.
     if (!info.settings.contains("service")) add_environment(info.settings);
     auto endpoints = read_endpoints(info.settings);
     if (!endpoints) return endpoints.error();

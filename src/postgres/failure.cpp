@@ -41,16 +41,18 @@ struct state_hint {
     std::string_view hint;
 };
 
-constexpr std::array<state_hint, 22> hints{{
+constexpr std::array<state_hint, 20> hints{{
     {"28P01", "check user and password in source.conninfo, or the passfile that it names"},
-    {"28000", "the server's pg_hba.conf must let this role into this database from this address; a "
-              "logical replication connection matches the line of the database, not the keyword "
-              "replication"},
+    {"28000",
+     "the server's pg_hba.conf must let this role into this database from this address; a "
+     "logical replication connection matches the line of the database, not the keyword "
+     "replication"},
     {"3D000", "check dbname in source.conninfo"},
     {"42501", "walrelay sql --apply grants what the relay needs"},
     {"53300", "raise max_connections, or the role's or database's CONNECTION LIMIT"},
-    {"57P01", "an operator or a stop of the server ended the session; where a slot was being read, "
-              "look at its wal_status in pg_replication_slots"},
+    {"57P01",
+     "an operator or a stop of the server ended the session; where a slot was being read, "
+     "look at its wal_status in pg_replication_slots"},
     {"57P02", "another process of the server crashed; it is recovering"},
     {"57P03", "the server is starting, stopping or recovering; it is tried again"},
     {"57014", "the statement ran into statement_timeout or was cancelled"},
@@ -62,13 +64,13 @@ constexpr std::array<state_hint, 22> hints{{
     {"25006", "the server is read-only: name the primary in source.conninfo"},
     {"53100", "the server's disk is full"},
     {"53200", "the server is out of memory"},
-    {"08P01", "connect to Postgres itself, not through a pooler, and with nothing in between that "
-              "changes bytes"},
-    {"0A000", ""},
+    {"08P01",
+     "connect to Postgres itself, not through a pooler, and with nothing in between that "
+     "changes bytes"},
     {"22021", "a value isn't valid in the database's encoding: the row can't be sent as UTF-8"},
-    {"XX000", ""},
-    {"55006", "another process holds the slot: stop it, or wait until it ends; SELECT "
-              "pg_terminate_backend(pid) ends it by force"},
+    {"55006",
+     "another process holds the slot: stop it, or wait until it ends; SELECT "
+     "pg_terminate_backend(pid) ends it by force"},
 }};
 
 std::string hint_by_text(std::string_view sqlstate, std::string_view cause) {
@@ -82,7 +84,8 @@ std::string hint_by_text(std::string_view sqlstate, std::string_view cause) {
         return "ALTER ROLE … REPLICATION for the user of source.conninfo";
     }
     if (sqlstate == "42704" && contains(cause, "publication")) {
-        return "make the publication (walrelay sql --apply); one made later doesn't show the changes "
+        return "make the publication (walrelay sql --apply); one made later doesn't show the "
+               "changes "
                "from before it, which the slot still holds";
     }
     if (sqlstate == "42704" && contains(cause, "replication slot")) {
@@ -99,7 +102,8 @@ std::string hint_by_text(std::string_view sqlstate, std::string_view cause) {
                "max_slot_wal_keep_size; walrelay recover repairs";
     }
     if (contains(cause, "unsupported startup parameter")) {
-        return "this looks like a pooler such as PgBouncer: source.conninfo must name Postgres itself";
+        return "this looks like a pooler such as PgBouncer: source.conninfo must name Postgres "
+               "itself";
     }
     return {};
 }
@@ -107,10 +111,12 @@ std::string hint_by_text(std::string_view sqlstate, std::string_view cause) {
 /// For failures without a code: libpq's own texts.
 std::string hint_without_code(std::string_view cause) {
     if (contains(cause, "certificate verify failed") || contains(cause, "root certificate")) {
-        return "check sslrootcert in source.conninfo: it must hold the CA of the server's certificate";
+        return "check sslrootcert in source.conninfo: it must hold the CA of the server's "
+               "certificate";
     }
     if (contains(cause, "does not match host name")) {
-        return "the server's certificate is for another name: use that name as host in source.conninfo";
+        return "the server's certificate is for another name: use that name as host in "
+               "source.conninfo";
     }
     if (contains(cause, "server does not support SSL")) {
         return "turn on ssl at the server, or lower sslmode in source.conninfo";
@@ -169,7 +175,8 @@ std::string one_line(std::string_view text) {
             line += ' ';
         }
     }
-    while (!line.empty() && line.back() == ' ') line.pop_back();
+    while (!line.empty() && line.back() == ' ')
+        line.pop_back();
     return printable(line, cause_limit_bytes);
 }
 
@@ -203,7 +210,10 @@ sql_error server_error(std::string operation, std::string object, const pg_resul
     if (failure.what.hint.empty()) {
         failure.what.hint = one_line(field(result, PG_DIAG_MESSAGE_HINT));
     }
-    failure.connection_lost = PQstatus(link) != CONNECTION_OK;
+    // After a FATAL the server closes, which libpq may not have seen yet.
+    const std::string_view severity = field(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const bool fatal = severity == "FATAL" || severity == "PANIC";
+    failure.connection_lost = fatal || PQstatus(link) != CONNECTION_OK;
     return failure;
 }
 

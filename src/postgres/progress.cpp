@@ -82,8 +82,8 @@ asio::awaitable<sql_result<std::optional<progress_row>>> read_progress(connectio
 asio::awaitable<sql_result<std::uint64_t>> draw_epoch(connection& link, std::string slot,
                                                       server_identity server, lsn slot_position) {
     // Positions of another timeline may lie beyond what this server has: a record that stayed there
-    // would cover, and so acknowledge, rows of this timeline that nobody has seen. A slot ahead of the
-    // record changes nothing: what lies between is for repair.
+    // would cover, and so acknowledge, rows of this timeline that nobody has seen. A slot ahead of
+    // the record changes nothing: what lies between is for repair.
     std::string sql =
         "INSERT INTO walrelay.progress AS p"
         " (slot, safe_lsn, epoch, system_identifier, timeline, updated_at, relay_version)"

@@ -26,7 +26,9 @@ constexpr const char* lower_timeout =
     "SELECT pg_catalog.set_config('wal_sender_timeout', '30s', false) FROM pg_catalog.pg_settings"
     " WHERE name = 'wal_sender_timeout' AND (setting = '0' OR setting::integer > 30000)";
 
-std::string quoted_slot(const std::string& slot) { return "slot \"" + printable(slot) + "\""; }
+std::string quoted_slot(const std::string& slot) {
+    return "slot \"" + printable(slot) + "\"";
+}
 
 bool is_slot_name(const std::string& name) {
     return !name.empty() && name.size() <= name_bytes_max &&
@@ -136,6 +138,7 @@ public:
     explicit pumped_stream(std::shared_ptr<stream_pump> pump) noexcept : pump_{std::move(pump)} {}
 
     ~pumped_stream() override { pump_->abandon(); }
+
     pumped_stream(const pumped_stream&) = delete;
     pumped_stream& operator=(const pumped_stream&) = delete;
 
@@ -158,7 +161,9 @@ private:
 
 }  // namespace
 
-void frame::free_buffer::operator()(char* buffer) const noexcept { PQfreemem(buffer); }
+void frame::free_buffer::operator()(char* buffer) const noexcept {
+    PQfreemem(buffer);
+}
 
 asio::awaitable<sql_result<std::unique_ptr<replication_stream>>> replication_stream::start(
     std::unique_ptr<connection> link, std::string slot, std::vector<std::string> publications,
@@ -174,9 +179,7 @@ asio::awaitable<sql_result<std::unique_ptr<replication_stream>>> replication_str
         co_return bad_name("publication \"" + printable(each) + "\"",
                            "source.publication takes names of 1 to 63 bytes");
     }
-    inside.on_notice = [&handler](std::string text) {
-        handler.on_server_notice(std::move(text));
-    };
+    inside.on_notice = [&handler](std::string text) { handler.on_server_notice(std::move(text)); };
     std::string lower = lower_timeout;
     std::vector<std::optional<std::string>> none;
     const auto lowered = co_await link->query(std::move(lower), std::move(none));
@@ -186,8 +189,8 @@ asio::awaitable<sql_result<std::unique_ptr<replication_stream>>> replication_str
     const auto answer = co_await ask(inside, std::move(command));
     if (!answer) co_return answer.error();
     if (PQresultStatus(answer->get()) != PGRES_COPY_BOTH) {
-        sql_error failure = server_error("start replication from", quoted_slot(slot),
-                                         answer->get(), inside.link.get());
+        sql_error failure = server_error("start replication from", quoted_slot(slot), answer->get(),
+                                         inside.link.get());
         co_await finish_refusal(inside);
         if (failure.sqlstate != "55006") co_await explain(*link, slot, failure);
         failure.connection_lost = true;  // `link` ends here

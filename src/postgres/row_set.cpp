@@ -18,7 +18,9 @@ void check_range(const pg_result* rows, std::size_t row, std::size_t column) {
 
 }  // namespace
 
-void row_set::clear::operator()(pg_result* rows) const noexcept { PQclear(rows); }
+void row_set::clear::operator()(pg_result* rows) const noexcept {
+    PQclear(rows);
+}
 
 row_set::row_set(pg_result* owned) noexcept : rows_{owned} {}
 

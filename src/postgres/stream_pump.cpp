@@ -177,11 +177,11 @@ void stream_pump::finish(sql_error end) {
 }
 
 sql_error stream_pump::lost_connection() const {
-    const bool closed = lost_cause_.empty() ||
-                        lost_cause_.find("closed the connection") != std::string::npos;
-    sql_error failure = lost("stream from", "slot \"" + slot_ + "\"",
-                             closed ? "the server closed the connection without a word"
-                                    : lost_cause_);
+    const bool closed =
+        lost_cause_.empty() || lost_cause_.find("closed the connection") != std::string::npos;
+    sql_error failure =
+        lost("stream from", "slot \"" + slot_ + "\"",
+             closed ? "the server closed the connection without a word" : lost_cause_);
     failure.what.hint =
         "if the server runs, look in its log for a walsender that ended \"due to replication "
         "timeout\" (wal_sender_timeout) or crashed, and at the network between";

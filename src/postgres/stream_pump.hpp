@@ -23,11 +23,13 @@ public:
                 reading_pace pace);
 
     void pause() noexcept { paused_ = true; }
+
     void resume();
     bool send(std::span<const std::byte> message);
     boost::asio::awaitable<void> close();
     /// Closes at once; says nothing. What was not sent is lost.
     void abandon() noexcept;
+
     [[nodiscard]] int backend_pid() const noexcept { return backend_pid_; }
 
 private:
@@ -73,13 +75,13 @@ private:
 
     phase phase_ = phase::streaming;
     bool paused_ = true;
-    bool discarding_ = false;  ///< paused, and the peer is gone: read on for its last word only
+    bool discarding_ = false;   ///< paused, and the peer is gone: read on for its last word only
     bool turn_queued_ = false;  ///< posted, or behind the pause timer
     bool waiting_readable_ = false;
     bool waiting_writable_ = false;
     bool lost_ = false;
-    std::string lost_cause_;        ///< of the first failure: later texts of libpq say less
-    bool ended_properly_ = false;   ///< CommandComplete came
+    std::string lost_cause_;       ///< of the first failure: later texts of libpq say less
+    bool ended_properly_ = false;  ///< CommandComplete came
     bool copy_end_sent_ = false;
     std::optional<sql_error> end_;  ///< what the server said at the end
     std::vector<std::string> notices_;

@@ -14,7 +14,8 @@ engine::engine_options options_of(const config::model& model, std::uint64_t seed
     engine::engine_options options;
     for (const config::sink& entry : model.sinks) {
         const bool serial = std::holds_alternative<config::http_sink>(entry.kind);
-        options.sinks.push_back(serial ? engine::lane_depth::serial : engine::lane_depth::pipelined);
+        options.sinks.push_back(serial ? engine::lane_depth::serial
+                                       : engine::lane_depth::pipelined);
     }
     options.in_flight_events = model.limits.in_flight_events;
     options.in_flight_bytes = model.limits.in_flight_bytes;
@@ -32,15 +33,20 @@ std::string event_name::text() const {
     return text;
 }
 
-dispatcher::dispatcher(const config::model& model, std::uint64_t seed, std::function<void()> changed)
-    : model_{model}, changed_{std::move(changed)}, engine_{options_of(model, seed)}, counters_{model.sinks.size()} {}
+dispatcher::dispatcher(const config::model& model, std::uint64_t seed,
+                       std::function<void()> changed)
+    : model_{model},
+      changed_{std::move(changed)},
+      engine_{options_of(model, seed)},
+      counters_{model.sinks.size()} {}
 
 result<void> dispatcher::open_sinks(boost::asio::io_context& loop) {
     for (std::size_t index = 0; index < model_.sinks.size(); ++index) {
         auto made = sink::make(loop, model_.sinks[index], index, model_.limits, *this);
         if (!made) return made.error();
         const auto order = (*made)->order();
-        if ((order == sink::ordering::serial) != std::holds_alternative<config::http_sink>(model_.sinks[index].kind)) {
+        if ((order == sink::ordering::serial) !=
+            std::holds_alternative<config::http_sink>(model_.sinks[index].kind)) {
             throw std::logic_error{"a sink keeps order in another way than the engine was told"};
         }
         sinks_.push_back(std::move(*made));
@@ -50,7 +56,8 @@ result<void> dispatcher::open_sinks(boost::asio::io_context& loop) {
 
 void dispatcher::pump(time_point now) {
     if (sending_) {
-        for (std::size_t index = 0; index < sinks_.size(); ++index) pump_sink(index, now);
+        for (std::size_t index = 0; index < sinks_.size(); ++index)
+            pump_sink(index, now);
     }
     free_released();
 }
@@ -63,7 +70,8 @@ void dispatcher::pump_sink(std::size_t index, time_point now) {
         const auto built =
             stored.plan->build(stored.row, stored.route, index, stored.position, epoch_, record_);
         if (!built) {
-            ended(index, next->token, {engine::outcome_class::event_final, built.error().text()}, now);
+            ended(index, next->token, {engine::outcome_class::event_final, built.error().text()},
+                  now);
             continue;
         }
         switch (sinks_[index]->send(next->token, next->number, record_, refusal)) {
@@ -82,34 +90,46 @@ void dispatcher::pump_sink(std::size_t index, time_point now) {
     }
 }
 
-void dispatcher::ended(std::size_t sink, engine::attempt_token token, const engine::outcome& outcome,
-                       time_point now) {
+void dispatcher::ended(std::size_t sink, engine::attempt_token token,
+                       const engine::outcome& outcome, time_point now) {
     sink_counters& count = counters_[sink];
     switch (outcome.what) {
         case engine::outcome_class::delivered:
             ++count.delivered;
             last_delivery_ = now;
             break;
-        case engine::outcome_class::transient: ++count.transient; break;
-        case engine::outcome_class::target: ++count.target; break;
-        case engine::outcome_class::endpoint: ++count.endpoint; break;
+        case engine::outcome_class::transient:
+            ++count.transient;
+            break;
+        case engine::outcome_class::target:
+            ++count.target;
+            break;
+        case engine::outcome_class::endpoint:
+            ++count.endpoint;
+            break;
         case engine::outcome_class::event:
         case engine::outcome_class::event_final:
-        case engine::outcome_class::batch: ++count.event; break;
-        case engine::outcome_class::unknown: ++count.unknown; break;
+        case engine::outcome_class::batch:
+            ++count.event;
+            break;
+        case engine::outcome_class::unknown:
+            ++count.unknown;
+            break;
     }
     engine_.attempt_ended(token, outcome, now);
 }
 
 void dispatcher::free_released() {
-    for (const engine::event_slot slot : engine_.released()) store_.release(slot);
+    for (const engine::event_slot slot : engine_.released())
+        store_.release(slot);
     engine_.released().clear();
 }
 
 void dispatcher::stream_lost() {
     stop_sending();
     engine_.stream_lost();
-    for (const auto& one : sinks_) one->purge();
+    for (const auto& one : sinks_)
+        one->purge();
     free_released();
 }
 
@@ -129,7 +149,8 @@ event_name dispatcher::name_of(engine::event_slot slot, std::size_t sink) const 
     return name;
 }
 
-void dispatcher::on_outcome(std::size_t sink, engine::attempt_token token, engine::outcome&& outcome) {
+void dispatcher::on_outcome(std::size_t sink, engine::attempt_token token,
+                            engine::outcome&& outcome) {
     ended(sink, token, outcome, std::chrono::steady_clock::now());
 }
 

@@ -14,9 +14,12 @@ event::row_position position_of(const pgoutput::transaction& opened, std::uint32
 
 const char* name_of(pgoutput::change_ignored::kind what) {
     switch (what) {
-        case pgoutput::change_ignored::kind::update: return "UPDATE";
-        case pgoutput::change_ignored::kind::remove: return "DELETE";
-        case pgoutput::change_ignored::kind::truncate: break;
+        case pgoutput::change_ignored::kind::update:
+            return "UPDATE";
+        case pgoutput::change_ignored::kind::remove:
+            return "DELETE";
+        case pgoutput::change_ignored::kind::truncate:
+            break;
     }
     return "TRUNCATE";
 }
@@ -25,25 +28,31 @@ const char* name_of(pgoutput::change_ignored::kind what) {
 
 intake::intake(const config::model& model, const event::router& routes, dispatcher& desk,
                intake_counters& counters, intake_events events)
-    : model_{model}, routes_{routes}, desk_{desk}, counters_{counters}, events_{std::move(events)} {}
+    : model_{model},
+      routes_{routes},
+      desk_{desk},
+      counters_{counters},
+      events_{std::move(events)} {}
 
 bool intake::on_frame(postgres::frame&& received) {
     if (failed_ || stopped()) return false;
     auto read = reader_.read(received.bytes());
     if (!read) {
-        fail("protocol error after LSN " + to_string(reader_.last_end()) + ": " + read.error().text());
+        fail("protocol error after LSN " + to_string(reader_.last_end()) + ": " +
+             read.error().text());
         return false;
     }
     engine::engine& decisions = desk_.decisions();
     if (const auto* row = std::get_if<pgoutput::row_inserted>(&*read)) {
         if (!resolved_before_) take(*row, received);
     } else if (const auto* began = std::get_if<pgoutput::transaction_began>(&*read)) {
-        resolved_before_ =
-            !decisions.begin(began->opened.commit_lsn, began->opened.commit_time.unix_microseconds());
+        resolved_before_ = !decisions.begin(began->opened.commit_lsn,
+                                            began->opened.commit_time.unix_microseconds());
     } else if (const auto* committed = std::get_if<pgoutput::transaction_committed>(&*read)) {
         decisions.commit(committed->end_lsn);
     } else if (const auto* alive = std::get_if<pgoutput::keepalive>(&*read)) {
-        decisions.keepalive(alive->wal_end, alive->reply_requested, std::chrono::steady_clock::now());
+        decisions.keepalive(alive->wal_end, alive->reply_requested,
+                            std::chrono::steady_clock::now());
     } else if (const auto* changed = std::get_if<pgoutput::relation_changed>(&*read)) {
         tables_.erase((*changed->table)->id);
         last_table_ = nullptr;
@@ -71,9 +80,11 @@ void intake::take(const pgoutput::row_inserted& row, postgres::frame& received) 
             ++counters_.discarded;
             return desk_.decisions().add_discarded();
         case event::routing::verdict::no_route:
-            return halt_on(table, row, received,
-                           "no route takes the row; add a route for it, or take the table out with ALTER "
-                           "PUBLICATION … DROP TABLE " + printable(table.relation->qualified_name()));
+            return halt_on(
+                table, row, received,
+                "no route takes the row; add a route for it, or take the table out with ALTER "
+                "PUBLICATION … DROP TABLE " +
+                    printable(table.relation->qualified_name()));
         case event::routing::verdict::routed:
             break;
     }
@@ -83,9 +94,10 @@ void intake::take(const pgoutput::row_inserted& row, postgres::frame& received) 
 }
 
 /// An event error: nothing more is sent, the row is named, and nothing behind it is acknowledged.
-void intake::halt_on(table_state& table, const pgoutput::row_inserted& row, postgres::frame& received,
-                     std::string reason) {
-    const engine::event_slot slot = desk_.decisions().add_unroutable(received.size(), std::move(reason));
+void intake::halt_on(table_state& table, const pgoutput::row_inserted& row,
+                     postgres::frame& received, std::string reason) {
+    const engine::event_slot slot =
+        desk_.decisions().add_unroutable(received.size(), std::move(reason));
     auto plan = table.plan ? table.plan : nullptr;
     desk_.events().put(slot, {std::move(received), row.row, std::move(plan),
                               position_of(*reader_.open_transaction(), row.ordinal), 0});
@@ -113,10 +125,12 @@ intake::table_state& intake::table_of(const std::shared_ptr<const pgoutput::rela
 void intake::ignore(const pgoutput::change_ignored& change) {
     ++counters_.ignored_changes;
     if (counters_.ignored_changes > 1 && counters_.ignored_changes % 10'000 != 0) return;
-    const std::string table = change.table == nullptr ? "?" : printable((*change.table)->qualified_name());
-    spdlog::warn("{} of {} is not delivered ({} such changes so far): outbox tables are insert-only. "
-                 "ALTER PUBLICATION … SET (publish = 'insert') keeps them out of the stream",
-                 name_of(change.what), table, counters_.ignored_changes);
+    const std::string table =
+        change.table == nullptr ? "?" : printable((*change.table)->qualified_name());
+    spdlog::warn(
+        "{} of {} is not delivered ({} such changes so far): outbox tables are insert-only. "
+        "ALTER PUBLICATION … SET (publish = 'insert') keeps them out of the stream",
+        name_of(change.what), table, counters_.ignored_changes);
 }
 
 void intake::fail(const std::string& what) {
@@ -139,7 +153,8 @@ void intake::on_end(postgres::sql_error end) {
 }
 
 void intake::on_server_notice(std::string text) {
-    // PostgreSQL 18 only warns when a publication is missing, and sends nothing of its tables: a silent loss.
+    // PostgreSQL 18 only warns when a publication is missing, and sends nothing of its tables: a
+    // silent loss.
     if (text.find("skipped loading publication") != std::string::npos) {
         return fail("the server leaves out a publication: " + printable(text));
     }

@@ -16,6 +16,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr duration idle_limit = std::chrono::seconds{10};
+constexpr const char* wrong_server_state = "08W01";  ///< ours: of class 08, connection exception
 
 std::int64_t hour_now() {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -24,8 +25,10 @@ std::int64_t hour_now() {
 
 postgres::sql_error other_server(const std::string& slot) {
     postgres::sql_error answer;
+    answer.sqlstate = wrong_server_state;
     answer.what = {"record progress", "slot \"" + slot + "\"",
-                   "the SQL connection leads to another server, or to one that was restarted since the stream began",
+                   "the SQL connection leads to another server, or to one that was restarted since "
+                   "the stream began",
                    "source.conninfo must name one server, or target_session_attrs=read-write"};
     answer.connection_lost = true;
     return answer;
@@ -33,8 +36,8 @@ postgres::sql_error other_server(const std::string& slot) {
 
 }  // namespace
 
-recorder::recorder(asio::any_io_executor loop, const config::source& source, engine::engine& decisions,
-                   recorder_events events)
+recorder::recorder(asio::any_io_executor loop, const config::source& source,
+                   engine::engine& decisions, recorder_events events)
     : loop_{std::move(loop)}, source_{source}, decisions_{decisions}, events_{std::move(events)} {}
 
 void recorder::begin(std::unique_ptr<postgres::connection> link, postgres::server_identity server,
@@ -50,11 +53,18 @@ void recorder::begin(std::unique_ptr<postgres::connection> link, postgres::serve
 
 void recorder::tick(time_point now, bool at_once) {
     if (!active_ || busy_) return;
-    auto record = decisions_.record_due(now, at_once);
-    if (!record) return;
+    if (auto record = decisions_.record_due(now, at_once)) {
+        start(write(std::move(*record)), now);
+    } else if (halt_due_) {
+        halt_due_ = false;
+        start(write_halt(decisions_.progress().recorded()), now);
+    }
+}
+
+void recorder::start(asio::awaitable<void> work, time_point now) {
     busy_ = true;
     last_use_ = now;
-    asio::co_spawn(loop_, write(std::move(*record)), [](std::exception_ptr failure) {
+    asio::co_spawn(loop_, std::move(work), [](std::exception_ptr failure) {
         if (failure) std::rethrow_exception(failure);  // out of the loop: the relay ends
     });
 }
@@ -74,8 +84,9 @@ asio::awaitable<postgres::sql_result<std::optional<postgres::recorded>>> recorde
     }
     std::optional<std::string> halt;
     if (!halt_.empty()) halt = halt_;
-    auto written = co_await postgres::record_progress(*link_, source_.slot, epoch_, record.safe, server_.timeline,
-                                                      record.delivered_snapshot, std::move(halt));
+    auto written = co_await postgres::record_progress(*link_, source_.slot, epoch_, record.safe,
+                                                      server_.timeline, record.delivered_snapshot,
+                                                      std::move(halt));
     co_return written;
 }
 
@@ -90,6 +101,7 @@ asio::awaitable<void> recorder::write(engine::progress_schedule::write record) {
         const std::string what = written.error().what.text();
         if (what != last_error_) spdlog::warn("{}", what);
         last_error_ = what;
+        if (written.error().sqlstate == wrong_server_state) events_.wrong_server(written.error());
         if (engine::server_is_stopping(written.error().sqlstate)) events_.server_stopping();
         co_return;
     }
@@ -105,6 +117,15 @@ asio::awaitable<void> recorder::write(engine::progress_schedule::write record) {
     decisions_.recorded(std::move((*written)->snapshot), (*written)->insert_lsn);
     events_.recorded();
     co_await rotate_hourly();
+    busy_ = false;
+}
+
+/// A halt moves nothing, so no record would tell it.
+asio::awaitable<void> recorder::write_halt(lsn safe) {
+    engine::progress_schedule::write same{safe, std::nullopt};
+    auto written = co_await write_once(same);
+    last_use_ = std::chrono::steady_clock::now();
+    if (!written) link_.reset();  // readiness and the log tell it as well
     busy_ = false;
 }
 

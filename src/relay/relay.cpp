@@ -3,9 +3,9 @@
 #include <csignal>
 #include <random>
 
+#include <spdlog/spdlog.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <spdlog/spdlog.h>
 
 #include "walrelay/core/backoff.hpp"
 #include "walrelay/engine/invariant.hpp"
@@ -37,15 +37,19 @@ void rethrow(std::exception_ptr failure) {
 relay::relay(config::model model)
     : model_{std::move(model)},
       loop_{1},
-      desk_{model_, random_seed(), [this] { tick(); }},
+      desk_{model_, random_seed(), [this] { changed(); }},
       recorder_{loop_.get_executor(), model_.source, desk_.decisions(),
-                recorder_events{[this] { tick(); },
+                recorder_events{[this] { changed(); },
                                 [this] {
                                     taken_over_ = true;
                                     wakeup_.notify();
                                 },
                                 [this] {
                                     server_stopping_ = true;
+                                    wakeup_.notify();
+                                },
+                                [this](postgres::sql_error end) {
+                                    if (!stream_end_) stream_end_ = std::move(end);
                                     wakeup_.notify();
                                 }}},
       signals_{loop_, SIGTERM, SIGINT},
@@ -80,18 +84,31 @@ int relay::run() {
     try {
         loop_.run();
     } catch (const engine::invariant_violation& broken) {
-        // Nothing is acknowledged any more: what was not delivered comes again after the restart.
-        spdlog::critical("an invariant broke, so the relay stops without acknowledging: {}", broken.what());
-        state_ = "stopped: an invariant broke";
-        trouble_ = broken.what();
-        stopping_ = true;
-        desk_.stop_sending();
-        stream_.reset();
-        loop_.restart();
-        loop_.run_for(model_.source.exit_delay);
-        return exit_invariant;
+        return show_broken_invariant(broken.what());
     }
     return exit_code_;
+}
+
+/// The loop never runs again, so nothing more is sent, recorded or acknowledged: what was not
+/// delivered comes again after the restart. Only the reason is shown for a while, on a loop of its
+/// own.
+int relay::show_broken_invariant(const char* promise) {
+    spdlog::critical("an invariant broke, so the relay stops without acknowledging: {}", promise);
+    state_ = "stopped";
+    trouble_ = std::string{"an invariant broke: "} + promise;
+    stream_.reset();
+    const admin::snapshot last = snapshot();
+    asio::io_context showing{1};
+    admin_.reset();
+    std::unique_ptr<admin::server> shown;
+    if (!model_.admin.listen.empty()) {
+        auto listening = admin::server::open(showing, model_.admin, [&last] { return last; });
+        if (listening) shown = std::move(*listening);
+    }
+    asio::signal_set early{showing, SIGTERM, SIGINT};
+    early.async_wait([&showing](const boost::system::error_code&, int) { showing.stop(); });
+    showing.run_for(model_.source.exit_delay);
+    return exit_invariant;
 }
 
 asio::awaitable<void> relay::live() {
@@ -100,7 +117,8 @@ asio::awaitable<void> relay::live() {
         if (last.what == ending::next::stop) break;
         if (last.what == ending::next::give_up) {
             exit_code_ = last.exit_code;
-            if (last.exit_code != 2) co_await wakeup_.wait(std::chrono::steady_clock::now() + model_.source.exit_delay);
+            if (last.exit_code != 2)
+                co_await wakeup_.wait(std::chrono::steady_clock::now() + model_.source.exit_delay);
             break;
         }
         co_await wait_before_retry(last);
@@ -113,14 +131,17 @@ asio::awaitable<void> relay::wait_before_retry(const ending& last) {
     std::random_device source;
     duration wait = between_connections.wait(++failures_, source());
     if (last.what == ending::next::wait_for_slot) wait = slot_wait;
-    if (last.seldom) wait = std::max<duration>(wait, std::min<duration>(seldom_wait, failures_ * heartbeat * 2));
+    if (last.seldom)
+        wait = std::max<duration>(wait, std::min<duration>(seldom_wait, failures_ * heartbeat * 2));
     co_await wakeup_.wait(std::chrono::steady_clock::now() + wait);
 }
 
 asio::awaitable<void> relay::watch_signals() {
     auto first = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (std::get<0>(first)) co_return;
-    spdlog::info("stopping: what was read is delivered first, for at most 10 s; a second signal stops at once");
+    spdlog::info(
+        "stopping: what was read is delivered first, for at most 10 s; a second signal stops at "
+        "once");
     stopping_ = true;
     state_ = "stopping";
     wakeup_.notify();

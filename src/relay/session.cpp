@@ -12,11 +12,16 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr duration fruitful_life = std::chrono::seconds{30};
+constexpr std::uint32_t barren_streams_max = 3;
 constexpr duration drain_limit = std::chrono::seconds{10};
 constexpr duration server_shutdown_grace = std::chrono::seconds{5};
 constexpr duration last_record_limit = std::chrono::seconds{2};
 constexpr duration probe_period = std::chrono::seconds{3};
 constexpr duration catalog_period = std::chrono::seconds{10};
+/// What is due already, and was not done, waits for something else (a sink that is full, a record
+/// under way): asking again at once would only spin.
+constexpr duration shortest_timer = std::chrono::milliseconds{5};
 constexpr std::chrono::milliseconds probe_timeout{2000};
 constexpr std::chrono::milliseconds longest_sender_timeout{30'000};
 
@@ -33,7 +38,8 @@ duration status_period(std::int64_t sender_timeout_ms) {
 
 pgoutput::standby_status to_status(const engine::status_message& told) {
     using namespace std::chrono;
-    const auto unix_us = duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
+    const auto unix_us =
+        duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
     const pgoutput::pg_time clock{unix_us - pgoutput::pg_time{}.unix_microseconds()};
     return {told.written, told.flushed, told.flushed, clock, false};
 }
@@ -52,23 +58,34 @@ asio::awaitable<relay::ending> relay::connect_and_stream() {
     auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
     if (!link) co_return ending_of(link.error());
     auto looked = co_await look_before_start(**link, model_, *routes_);
-    if (const auto* failure = std::get_if<postgres::sql_error>(&looked)) co_return ending_of(*failure);
-    if (const auto* refusal = std::get_if<engine::start_refusal>(&looked)) co_return refused(*refusal);
+    if (const auto* failure = std::get_if<postgres::sql_error>(&looked))
+        co_return ending_of(*failure);
+    if (const auto* refusal = std::get_if<engine::start_refusal>(&looked))
+        co_return refused(*refusal);
     server_facts facts = std::move(std::get<server_facts>(looked));
     slot_retained_bytes_ = facts.slot.retained_bytes;
     const ending acquired = co_await acquire(std::move(*link), std::move(facts));
     if (acquired.what != ending::next::stop || !stream_) co_return acquired;
-    const ending streamed = co_await stream_until_end();
+    ending streamed = co_await stream_until_end();
+    const bool fruitful =
+        desk_.decisions().units().safe() > safe_at_start_ || now() - stream_start_ > fruitful_life;
+    failures_ = fruitful ? 0 : failures_;
+    barren_streams_ = fruitful ? 0 : barren_streams_ + 1;
+    // The same bytes fail again and again: the server can't decode them, or we can't. It sends the
+    // open transaction anew each time.
+    if (barren_streams_ >= barren_streams_max) streamed.seldom = true;
     co_return streamed;
 }
 
 /// Takes the slot, draws the epoch, and lets the stream flow. `stop` with a stream: it flows.
-asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connection> link, server_facts facts) {
+asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connection> link,
+                                              server_facts facts) {
     postgres::connect_options options;
     options.conninfo = model_.source.conninfo;
     options.application_name = "walrelay " + model_.source.slot;
     options.replication = true;
-    auto replication = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
+    auto replication =
+        co_await postgres::connection::open(loop_.get_executor(), std::move(options));
     if (!replication) co_return ending_of(replication.error());
     auto identity = co_await postgres::read_identity(**replication);
     if (!identity) co_return ending_of(identity.error());
@@ -77,7 +94,7 @@ asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connecti
         co_return ending{ending::next::retry};
     }
 
-    intake_events events{[this] { tick(); },
+    intake_events events{[this] { changed(); },
                          [this](postgres::sql_error end) {
                              stream_end_ = std::move(end);
                              wakeup_.notify();
@@ -85,8 +102,8 @@ asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connecti
     intake_ = std::make_unique<intake>(model_, *routes_, desk_, received_, std::move(events));
     stream_end_.reset();
     server_stopping_ = taken_over_ = false;
-    auto started = co_await postgres::replication_stream::start(std::move(*replication), model_.source.slot,
-                                                                model_.source.publications, *intake_);
+    auto started = co_await postgres::replication_stream::start(
+        std::move(*replication), model_.source.slot, model_.source.publications, *intake_);
     if (!started) {
         if (engine::classify(started.error().sqlstate, "") != engine::connection_fault::slot_busy) {
             co_return ending_of(started.error());
@@ -100,7 +117,8 @@ asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connecti
     slot_wait_logged_ = false;
 
     // The slot is ours: only now is the record ours too.
-    auto epoch = co_await postgres::draw_epoch(*link, model_.source.slot, facts.identity, facts.slot.confirmed_flush);
+    auto epoch = co_await postgres::draw_epoch(*link, model_.source.slot, facts.identity,
+                                               facts.slot.confirmed_flush);
     if (!epoch) co_return ending_of(epoch.error());
     auto record = co_await postgres::read_progress(*link, model_.source.slot);
     if (!record) co_return ending_of(record.error());
@@ -114,7 +132,8 @@ asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connecti
     stream_ = std::move(*started);
     if (has_streamed_) ++reconnects_;
     has_streamed_ = true;
-    failures_ = 0;
+    stream_start_ = now();
+    safe_at_start_ = (*record)->safe;
     trouble_.clear();
     state_ = "streaming";
     spdlog::info("streaming from slot {} at {} on PostgreSQL {} (epoch {})", model_.source.slot,
@@ -135,7 +154,8 @@ asio::awaitable<relay::ending> relay::stream_until_end() {
             co_return ending_of(end);
         }
         if (taken_over_) {
-            spdlog::warn("another relay has taken over slot {}: waiting until it is free", model_.source.slot);
+            spdlog::warn("another relay has taken over slot {}: waiting until it is free",
+                         model_.source.slot);
             co_await leave_stream(false);
             co_return ending{ending::next::wait_for_slot};
         }
@@ -145,7 +165,8 @@ asio::awaitable<relay::ending> relay::stream_until_end() {
             co_return ending{ending::next::stop};
         }
         const engine::engine& decisions = desk_.decisions();
-        if (server_stopping_ || (decisions.acknowledgements().server_wants_to_stop() && !decisions.idle())) {
+        if (server_stopping_ ||
+            (decisions.acknowledgements().server_wants_to_stop() && !decisions.idle())) {
             co_await let_server_stop();
             co_return ending{ending::next::retry};
         }
@@ -165,44 +186,53 @@ asio::awaitable<void> relay::drain(time_point deadline) {
     while (now() < deadline && !stream_end_) {
         tick();
         const bool reading_ends = intake_->stopped() || intake_->paused();
-        if (reading_ends && decisions.in_flight() == 0) break;  // the rest waits for a sink that doesn't take it
+        if (reading_ends && decisions.in_flight() == 0)
+            break;  // the rest waits for a sink that doesn't take it
         co_await wakeup_.wait(std::min(deadline, now() + std::chrono::milliseconds{20}));
     }
     desk_.stop_sending();
     const time_point last = now() + last_record_limit;
-    do {
+    while (now() < last) {
         recorder_.tick(now(), true);
-        co_await wakeup_.wait(std::min(last, now() + std::chrono::milliseconds{2}));
-    } while (recorder_.busy() && now() < last);
+        if (!recorder_.busy() && decisions.progress().recorded() >= decisions.units().safe()) break;
+        co_await wakeup_.wait(std::min(last, now() + std::chrono::milliseconds{20}));
+    }
     if (!decisions.idle()) {
-        spdlog::info("{} events are not delivered; they come again after the restart", decisions.unresolved_events());
+        spdlog::info("{} events are not delivered; they come again after the restart",
+                     decisions.unresolved_events());
     }
 }
 
-/// A server that stops waits until all of its WAL is confirmed. What can't be delivered now is never
-/// confirmed: the server is told that nothing is flushed, and goes; the rows come again after its restart.
+/// A server that stops waits until all of its WAL is confirmed. What can't be delivered now is
+/// never confirmed: the server is told that nothing is flushed, and goes; the rows come again after
+/// its restart.
 asio::awaitable<void> relay::let_server_stop() {
     state_ = trouble_ = "the server is stopping";
-    spdlog::info("the server is stopping: letting it go; what is not delivered comes again after its restart");
+    spdlog::info(
+        "the server is stopping: letting it go; what is not delivered comes again after its "
+        "restart");
     desk_.stop_sending();
     const time_point deadline = now() + server_shutdown_grace;
     while (desk_.decisions().in_flight() > 0 && now() < deadline && !stream_end_) {
         co_await wakeup_.wait(std::min(deadline, now() + std::chrono::milliseconds{20}));
     }
     const bool paused = intake_->paused();
-    if (const auto status = desk_.decisions().status_due(now(), true)) stream_->send_status(to_status(*status));
+    if (const auto status = desk_.decisions().status_due(now(), true))
+        stream_->send_status(to_status(*status));
     if (!paused && !stream_end_) {
         const lsn end = desk_.decisions().acknowledgements().wal_end();
         stream_->send_status(to_status({end, {}}));
         const time_point last = now() + std::chrono::seconds{1};
-        while (!stream_end_ && now() < last) co_await wakeup_.wait(last);
+        while (!stream_end_ && now() < last)
+            co_await wakeup_.wait(last);
     }
     co_await leave_stream(false);
 }
 
 asio::awaitable<void> relay::leave_stream(bool tell_last_status) {
     if (tell_last_status) {
-        if (const auto status = desk_.decisions().status_due(now(), true)) stream_->send_status(to_status(*status));
+        if (const auto status = desk_.decisions().status_due(now(), true))
+            stream_->send_status(to_status(*status));
     }
     desk_.stop_sending();
     const auto closing = std::move(stream_);
@@ -210,16 +240,18 @@ asio::awaitable<void> relay::leave_stream(bool tell_last_status) {
     co_await recorder_.end();
     desk_.stream_lost();
     if (stopping_) co_return;
-    // The server sends all that is not acknowledged again: what is still on the wire ends before that.
+    // The server sends all that is not acknowledged again: what is still on the wire ends before
+    // that.
     while (desk_.decisions().in_flight() > 0 && !stopping_) {
         co_await wakeup_.wait(now() + std::chrono::milliseconds{20});
     }
 }
 
-/// While nothing moves, the server's stop can only be seen by asking it. The connection isn't kept: an
-/// idle one would hold up a smart shutdown.
+/// While nothing moves, the server's stop can only be seen by asking it. The connection isn't kept:
+/// an idle one would hold up a smart shutdown.
 asio::awaitable<void> relay::probe_server() {
-    const bool nothing_moves = !desk_.decisions().idle() && now() - desk_.last_delivery() > probe_period;
+    const bool nothing_moves =
+        !desk_.decisions().idle() && now() - desk_.last_delivery() > probe_period;
     if (!(nothing_moves || intake_->paused()) || now() - last_probe_ < probe_period) co_return;
     last_probe_ = now();
     postgres::connect_options options;
@@ -233,10 +265,12 @@ asio::awaitable<void> relay::probe_server() {
     }
 }
 
-/// Slot and publications, seldom and only if the WAL has moved. An error that ends the stream, or nothing.
+/// Slot and publications, seldom and only if the WAL has moved. An error that ends the stream, or
+/// nothing.
 asio::awaitable<std::optional<postgres::sql_error>> relay::check_catalog() {
     const std::uint64_t wal_end = desk_.decisions().acknowledgements().wal_end().value;
-    if (now() - last_catalog_check_ < catalog_period || wal_end == publications_checked_at_) co_return std::nullopt;
+    if (now() - last_catalog_check_ < catalog_period || wal_end == publications_checked_at_)
+        co_return std::nullopt;
     last_catalog_check_ = now();
     publications_checked_at_ = wal_end;
     postgres::connect_options options;
@@ -249,8 +283,9 @@ asio::awaitable<std::optional<postgres::sql_error>> relay::check_catalog() {
     if (slot && *slot) {
         slot_retained_bytes_ = (*slot)->retained_bytes;
         if ((*slot)->wal_status == "unreserved") {
-            spdlog::error("slot {} is about to be lost: wal_status is unreserved, it holds {} bytes of WAL",
-                          model_.source.slot, slot_retained_bytes_);
+            spdlog::error(
+                "slot {} is about to be lost: wal_status is unreserved, it holds {} bytes of WAL",
+                model_.source.slot, slot_retained_bytes_);
         }
     }
     auto published = co_await postgres::read_publications(**link, model_.source.publications);
@@ -310,17 +345,28 @@ void relay::tick() {
         stream_->resume();
     }
     if (decisions.halted() && halt_text_.empty()) note_halt();
-    if (stopping_ || (decisions.acknowledgements().server_wants_to_stop() && !decisions.idle())) wakeup_.notify();
+    if (stopping_ || (decisions.acknowledgements().server_wants_to_stop() && !decisions.idle()))
+        wakeup_.notify();
     arm_timer();
     ticking_ = false;
+}
+
+/// Something ended or arrived: the coroutine of the session may have waited for it. Not part of
+/// tick(), which that coroutine calls itself.
+void relay::changed() {
+    tick();
+    const engine::engine& decisions = desk_.decisions();
+    const bool server_waits =
+        decisions.acknowledgements().server_wants_to_stop() && !decisions.idle();
+    if (stopping_ || server_waits) wakeup_.notify();
 }
 
 /// Fires when time alone changes a decision. One that is armed too early only looks once more.
 void relay::arm_timer() {
     const time_point wake = desk_.decisions().wake_at();
     if (wake >= timer_at_) return;
-    timer_at_ = wake;
-    timer_.expires_at(wake);
+    timer_at_ = std::max(wake, now() + shortest_timer);
+    timer_.expires_at(timer_at_);
     timer_.async_wait([this](const boost::system::error_code& cancelled) {
         if (cancelled) return;
         timer_at_ = never;
@@ -333,7 +379,8 @@ void relay::note_halt() {
     if (!halted || !halt_text_.empty()) return;
     const event_name name = desk_.name_of(halted->event, halted->sink.value_or(SIZE_MAX));
     halt_text_ = "halted on " + name.text() + ": " + printable(halted->reason, 500) +
-                 ". Nothing more is sent. To step over the row, put a route for it before the others, with `where` "
+                 ". Nothing more is sent. To step over the row, put a route for it before the "
+                 "others, with `where` "
                  "and `to: none`, and restart the relay";
     spdlog::error("{}", halt_text_);
     recorder_.set_halt(halt_text_);

@@ -24,30 +24,40 @@ std::string kind_of(const config::sink& entry) {
 
 std::string scope_of(engine::stall_info::scope scope) {
     switch (scope) {
-        case engine::stall_info::scope::sink: return "sink";
-        case engine::stall_info::scope::target: return "target";
-        case engine::stall_info::scope::lane: break;
+        case engine::stall_info::scope::sink:
+            return "sink";
+        case engine::stall_info::scope::target:
+            return "target";
+        case engine::stall_info::scope::lane:
+            break;
     }
     return "key";
 }
 
 std::string limit_text(engine::full_limit which) {
     switch (which) {
-        case engine::full_limit::in_flight_events: return "limits.in_flight_events";
-        case engine::full_limit::in_flight_bytes: return "limits.in_flight_bytes";
-        case engine::full_limit::replay_events: return "limits.replay_events";
-        case engine::full_limit::none: break;
+        case engine::full_limit::in_flight_events:
+            return "limits.in_flight_events";
+        case engine::full_limit::in_flight_bytes:
+            return "limits.in_flight_bytes";
+        case engine::full_limit::replay_events:
+            return "limits.replay_events";
+        case engine::full_limit::none:
+            break;
     }
     return "";
 }
 
-/// The sink or key that keeps a limit full: what has stalled longest, else the sink with most waiting.
+/// The sink or key that keeps a limit full: what has stalled longest, else the sink with most
+/// waiting.
 std::string holder_of(const admin::snapshot& shown) {
     const admin::sink_figures* busiest = nullptr;
     const admin::stall* worst = nullptr;
     std::string worst_sink;
     for (const admin::sink_figures& sink : shown.sinks) {
-        if (busiest == nullptr || sink.waiting + sink.in_flight > busiest->waiting + busiest->in_flight) busiest = &sink;
+        if (busiest == nullptr ||
+            sink.waiting + sink.in_flight > busiest->waiting + busiest->in_flight)
+            busiest = &sink;
         for (const admin::stall& stall : sink.stalls) {
             if (worst != nullptr && worst->seconds >= stall.seconds) continue;
             worst = &stall;
@@ -79,7 +89,8 @@ admin::snapshot relay::snapshot() const {
     shown.lag_bytes = shown.server_wal_end.value - std::min(shown.safe, shown.server_wal_end).value;
     if (const std::int64_t oldest = decisions.units().oldest_commit_time_us(); oldest > 0) {
         using namespace std::chrono;
-        const auto unix_us = duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
+        const auto unix_us =
+            duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
         shown.lag_seconds = std::max(0.0, static_cast<double>(unix_us - oldest) / 1e6);
     }
     shown.slot_retained_bytes = slot_retained_bytes_;
@@ -91,10 +102,14 @@ admin::snapshot relay::snapshot() const {
     shown.loop_latency_seconds = seconds(loop_latency_);
     shown.discarded = received_.discarded;
     shown.ignored_changes = received_.ignored_changes;
-    for (const auto& [table, count] : received_.received) shown.tables.push_back({printable(table), count});
+    for (const auto& [table, count] : received_.received)
+        shown.tables.push_back({printable(table), count});
     add_sinks(shown);
     if (decisions.limit_reached() != engine::full_limit::none) {
-        shown.limit_held_by = limit_text(decisions.limit_reached()) + " is full: held by " + holder_of(shown);
+        const bool record_is_late = decisions.unresolved_events() == 0;
+        shown.limit_held_by =
+            limit_text(decisions.limit_reached()) + " is full: held by " +
+            (record_is_late ? "the progress record, which is not written yet" : holder_of(shown));
     }
     add_readiness(shown);
     return shown;
@@ -122,11 +137,12 @@ void relay::add_sinks(admin::snapshot& shown) const {
             if (stall.example != engine::no_delivery) {
                 name = desk_.name_of(desk_.decisions().delivery_at(stall.example).event, index);
             }
-            figures.stalls.push_back({scope_of(stall.what),
-                                      stall.what == engine::stall_info::scope::target ? name.destination
-                                      : stall.what == engine::stall_info::scope::lane ? name.key
-                                                                                      : "",
-                                      printable(stall.reason), stall.failures, seconds(now - stall.since)});
+            figures.stalls.push_back(
+                {scope_of(stall.what),
+                 stall.what == engine::stall_info::scope::target ? name.destination
+                 : stall.what == engine::stall_info::scope::lane ? name.key
+                                                                 : "",
+                 printable(stall.reason), stall.failures, seconds(now - stall.since)});
         }
         shown.sinks.push_back(std::move(figures));
     }
@@ -136,11 +152,14 @@ void relay::add_readiness(admin::snapshot& shown) const {
     auto& reasons = shown.not_ready_because;
     if (!stream_ || !trouble_.empty()) reasons.push_back(trouble_.empty() ? state_ : trouble_);
     if (!halt_text_.empty()) reasons.push_back(halt_text_);
+    if (!recorder_.last_error().empty())
+        reasons.push_back("progress can't be recorded: " + recorder_.last_error());
     for (const admin::sink_figures& sink : shown.sinks) {
         for (const admin::stall& stall : sink.stalls) {
             if (stall.scope == "key") continue;
             reasons.push_back("sink " + sink.name + " stalls" +
-                              (stall.name.empty() ? "" : ", " + stall.scope + " " + stall.name) + ": " + stall.reason);
+                              (stall.name.empty() ? "" : ", " + stall.scope + " " + stall.name) +
+                              ": " + stall.reason);
         }
     }
     const bool moves = std::chrono::steady_clock::now() - desk_.last_delivery() < moving;

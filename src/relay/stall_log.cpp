@@ -5,19 +5,28 @@
 namespace walrelay::relay {
 
 void stall_log::look(const std::vector<admin::sink_figures>& sinks) {
-    std::map<std::string, std::string> now;
+    std::map<std::string, said> now;
     for (const admin::sink_figures& sink : sinks) {
         for (const admin::stall& stall : sink.stalls) {
-            std::string name = "sink " + sink.name;
-            if (!stall.name.empty()) name += ", " + stall.scope + " " + stall.name;
-            now[name] = stall.reason;
+            if (stall.scope == "key") {
+                // Many keys may fail at once, and the figures show only some: the first stands for
+                // them all.
+                now.try_emplace("sink " + sink.name + ", a key",
+                                said{"key " + stall.name + ": " + stall.reason, ""});
+            } else {
+                const std::string name =
+                    stall.name.empty() ? "" : ", " + stall.scope + " " + stall.name;
+                now.try_emplace("sink " + sink.name + name, said{stall.reason, stall.reason});
+            }
         }
     }
-    for (const auto& [name, reason] : now) {
+    for (const auto& [name, what] : now) {
         const auto before = said_.find(name);
-        if (before == said_.end() || before->second != reason) spdlog::warn("{} stalls: {}", name, reason);
+        if (before == said_.end() || before->second.tells_apart != what.tells_apart) {
+            spdlog::warn("{} stalls: {}", name, what.text);
+        }
     }
-    for (const auto& [name, reason] : said_) {
+    for (const auto& [name, what] : said_) {
         if (!now.contains(name)) spdlog::info("{} goes on", name);
     }
     said_ = std::move(now);

@@ -13,8 +13,8 @@
 
 namespace walrelay::admin {
 
-/// Serves GET only, on the loop's thread. A slow or hostile client can't hold up the loop: at most 32
-/// connections, 8 KiB of header, 5 s a request. Closes its sockets when destroyed.
+/// Serves GET only, on the loop's thread. A slow or hostile client can't hold up the loop: at most
+/// 32 connections, 8 KiB of header, 5 s a request. Closes its sockets when destroyed.
 class server {
 public:
     /// Binds and listens at once; fails when the address is bad or taken.

@@ -45,8 +45,7 @@ class engine {
 public:
     explicit engine(const engine_options& options);
 
-    // ------------------------------------------------------------------------------------ the
-    // stream
+    // ---- the stream
 
     /// START_REPLICATION was answered; `recorded` is the progress record. `same_history`: this
     /// process has read from that timeline before, so what is safe stays safe.
@@ -74,8 +73,7 @@ public:
 
     [[nodiscard]] full_limit limit_reached() const noexcept { return full_; }
 
-    // ------------------------------------------------------------------------------------- the
-    // sinks
+    // ---- the sinks
 
     struct attempt {
         attempt_token token;
@@ -93,8 +91,7 @@ public:
     /// vector.
     [[nodiscard]] std::vector<event_slot>& released() noexcept { return released_; }
 
-    // -------------------------------------------------------------------------- record and
-    // acknowledge
+    // ---- record and acknowledge
 
     [[nodiscard]] std::optional<progress_schedule::write> record_due(time_point now,
                                                                      bool at_once = false) {
@@ -109,8 +106,7 @@ public:
 
     [[nodiscard]] std::optional<status_message> status_due(time_point now, bool at_once = false);
 
-    // ------------------------------------------------------------------------------------------
-    // views
+    // ---- views
 
     /// When time alone can change an answer.
     [[nodiscard]] time_point wake_at() const noexcept;

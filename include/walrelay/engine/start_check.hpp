@@ -41,8 +41,8 @@ struct start_refusal {
     error why;
 };
 
-/// Nothing when the stream may start. Pure. The record is durable before each acknowledgement, so on one
-/// server a slot that is ahead of it was recreated, or moved by somebody else.
+/// Nothing when the stream may start. Pure. The record is durable before each acknowledgement, so
+/// on one server a slot that is ahead of it was recreated, or moved by somebody else.
 [[nodiscard]] std::optional<start_refusal> refuse_start(const start_facts& facts);
 
 /// What an error of Postgres means for a relay that connects or streams.
@@ -53,7 +53,8 @@ enum class connection_fault : std::uint8_t {
 };
 
 /// `sqlstate` is empty when no server answered; `text` is only looked at then, for TLS.
-[[nodiscard]] connection_fault classify(const std::string& sqlstate, const std::string& text) noexcept;
+[[nodiscard]] connection_fault classify(const std::string& sqlstate,
+                                        const std::string& text) noexcept;
 
 /// The server is going down: 57P01 admin shutdown, 57P02 crash shutdown, 57P03 cannot connect now.
 [[nodiscard]] bool server_is_stopping(const std::string& sqlstate) noexcept;

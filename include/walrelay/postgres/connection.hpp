@@ -60,12 +60,15 @@ struct connect_options {
     std::chrono::milliseconds timeout{10'000};
 };
 
-/// libpq without blocking: names are resolved by Asio (hostaddr beside host), gssencmode is off, the
-/// socket that the loop watches is a dup of libpq's, TCP keepalives are on. Every setting that could
-/// change a byte or a promise is pinned in the startup packet, so ALTER ROLE and ALTER DATABASE can't
-/// reach us: DateStyle, IntervalStyle, TimeZone, extra_float_digits, bytea_output, lc_monetary,
-/// client_encoding UTF8, search_path pg_catalog, and on SQL connections synchronous_commit=local,
-/// read committed, read-write, statement_timeout 30 s, lock_timeout 5 s.
+/// libpq without blocking: names are resolved by Asio (hostaddr beside host; each address is an attempt
+/// of its own with its share of the time; names that only a service file holds are left to libpq),
+/// gssencmode is off, the socket that the loop watches is a dup of libpq's, TCP keepalives are on.
+/// Every setting that could change a byte or a promise is pinned in the startup packet, so ALTER ROLE,
+/// ALTER DATABASE and PGOPTIONS can't reach us: DateStyle, IntervalStyle, TimeZone,
+/// extra_float_digits, bytea_output, lc_monetary, client_encoding UTF8, search_path pg_catalog,
+/// standard_conforming_strings, client_min_messages, read-write, and on SQL connections
+/// synchronous_commit=local, read committed, statement_timeout 30 s, lock_timeout 5 s (off on
+/// replication connections). target_session_attrs is read-write unless the user set it.
 class connection {
 public:
     static boost::asio::awaitable<sql_result<std::unique_ptr<connection>>> open(

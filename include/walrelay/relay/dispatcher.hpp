@@ -41,7 +41,8 @@ struct sink_counters {
 
 class dispatcher final : public sink::listener {
 public:
-    /// `changed` is called after outcomes, on the loop: the time to read on, record and acknowledge.
+    /// `changed` is called after outcomes, on the loop: the time to read on, record and
+    /// acknowledge.
     dispatcher(const config::model& model, std::uint64_t seed, std::function<void()> changed);
 
     /// Makes the sinks. Errors name the sink.
@@ -51,33 +52,43 @@ public:
     void pump(time_point now);
     /// What the engine has released is freed.
     void free_released();
+
     /// Nothing new is sent any more.
     void stop_sending() noexcept { sending_ = false; }
+
     void start_sending(std::uint64_t epoch) noexcept {
         epoch_ = epoch;
         sending_ = true;
     }
+
     /// The stream is gone: forgets what is not on the wire.
     void stream_lost();
 
     [[nodiscard]] engine::engine& decisions() noexcept { return engine_; }
+
     [[nodiscard]] const engine::engine& decisions() const noexcept { return engine_; }
+
     [[nodiscard]] event_store& events() noexcept { return store_; }
+
     [[nodiscard]] const std::vector<sink_counters>& counters() const noexcept { return counters_; }
+
     [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
+
     /// The time of the last delivery; for "nothing moves".
     [[nodiscard]] time_point last_delivery() const noexcept { return last_delivery_; }
 
     /// Builds the event once more to name it. `sink` beyond the last: without key and destination.
     [[nodiscard]] event_name name_of(engine::event_slot slot, std::size_t sink) const;
 
-    void on_outcome(std::size_t sink, engine::attempt_token token, engine::outcome&& outcome) override;
+    void on_outcome(std::size_t sink, engine::attempt_token token,
+                    engine::outcome&& outcome) override;
     void settled(std::size_t sink) override;
     void on_notice(std::size_t sink, std::string notice) override;
 
 private:
     void pump_sink(std::size_t index, time_point now);
-    void ended(std::size_t sink, engine::attempt_token token, const engine::outcome& outcome, time_point now);
+    void ended(std::size_t sink, engine::attempt_token token, const engine::outcome& outcome,
+               time_point now);
 
     const config::model& model_;
     std::function<void()> changed_;
@@ -88,7 +99,8 @@ private:
     std::uint64_t epoch_ = 0;
     bool sending_ = false;
     time_point last_delivery_{};
-    std::vector<std::unique_ptr<sink::sink>> sinks_;  ///< first to go: the frames outlive what points to them
+    std::vector<std::unique_ptr<sink::sink>>
+        sinks_;  ///< first to go: the frames outlive what points to them
 };
 
 }  // namespace walrelay::relay

@@ -16,7 +16,8 @@ namespace walrelay::relay {
 struct stored_event {
     postgres::frame frame;
     pgoutput::tuple_view row;
-    std::shared_ptr<const event::table_plan> plan;  ///< of the table as it was when the row was read
+    std::shared_ptr<const event::table_plan>
+        plan;  ///< of the table as it was when the row was read
     event::row_position position;
     std::uint16_t route = 0;
 };
@@ -28,7 +29,9 @@ public:
         if (slot >= events_.size()) events_.resize(slot + 1);
         events_[slot] = std::move(stored);
     }
+
     [[nodiscard]] const stored_event& at(engine::event_slot slot) const { return events_.at(slot); }
+
     void release(engine::event_slot slot) { events_.at(slot) = {}; }
 
 private:

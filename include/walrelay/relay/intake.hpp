@@ -34,8 +34,8 @@ struct intake_events {
 /// One for each connection: the protocol and its relations start anew.
 class intake final : public postgres::stream_handler {
 public:
-    intake(const config::model& model, const event::router& routes, dispatcher& desk, intake_counters& counters,
-           intake_events events);
+    intake(const config::model& model, const event::router& routes, dispatcher& desk,
+           intake_counters& counters, intake_events events);
 
     bool on_frame(postgres::frame&& received) override;
     void on_burst_end() override;
@@ -44,12 +44,18 @@ public:
 
     /// No row of a new transaction is taken any more; the open one is read to its end.
     void stop_at_commit() noexcept { stopping_ = true; }
+
     /// Between transactions, with stop_at_commit() said: nothing more will be taken.
     [[nodiscard]] bool stopped() const noexcept { return stopping_ && !reader_.open_transaction(); }
+
     /// on_frame() said that it wants no more; resume() the stream when the engine wants rows again.
     [[nodiscard]] bool paused() const noexcept { return paused_; }
+
     void resumed() noexcept { paused_ = false; }
-    [[nodiscard]] bool in_transaction() const noexcept { return reader_.open_transaction().has_value(); }
+
+    [[nodiscard]] bool in_transaction() const noexcept {
+        return reader_.open_transaction().has_value();
+    }
 
 private:
     struct table_state {

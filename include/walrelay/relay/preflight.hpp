@@ -26,12 +26,14 @@ struct server_facts {
 /// The server answered and everything fits; or it did not answer; or the relay must not start.
 using preflight_result = std::variant<server_facts, postgres::sql_error, engine::start_refusal>;
 
-boost::asio::awaitable<preflight_result> look_before_start(postgres::connection& link, const config::model& model,
+boost::asio::awaitable<preflight_result> look_before_start(postgres::connection& link,
+                                                           const config::model& model,
                                                            const event::router& routes);
 
-/// What is wrong with the publications for these routes; pure. Nothing when the stream would bring every
-/// routed table and no other.
+/// What is wrong with the publications for these routes; pure. Nothing when the stream would bring
+/// every routed table and no other.
 [[nodiscard]] std::optional<error> judge_publications(const postgres::publications& published,
-                                                      const config::model& model, const event::router& routes);
+                                                      const config::model& model,
+                                                      const event::router& routes);
 
 }  // namespace walrelay::relay

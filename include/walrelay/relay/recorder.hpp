@@ -18,22 +18,30 @@
 namespace walrelay::relay {
 
 struct recorder_events {
-    std::function<void()> recorded;         ///< the acknowledgement may follow
-    std::function<void()> taken_over;       ///< the record has another epoch: another relay has the slot
+    std::function<void()> recorded;    ///< the acknowledgement may follow
+    std::function<void()> taken_over;  ///< the record has another epoch: another relay has the slot
     std::function<void()> server_stopping;  ///< the server refuses or ends SQL connections
+    std::function<void(postgres::sql_error)>
+        wrong_server;  ///< not the one that the stream comes from
 };
 
 /// Owns the relay's one lasting SQL connection; an idle one is closed, as it would hold up a smart
 /// shutdown. Lives as long as the relay.
 class recorder {
 public:
-    recorder(boost::asio::any_io_executor loop, const config::source& source, engine::engine& decisions,
-             recorder_events events);
+    recorder(boost::asio::any_io_executor loop, const config::source& source,
+             engine::engine& decisions, recorder_events events);
 
-    /// The slot is held with this epoch. `link` may be used from now on; a new connection must lead to `server`.
-    void begin(std::unique_ptr<postgres::connection> link, postgres::server_identity server, std::uint64_t epoch);
+    /// The slot is held with this epoch. `link` may be used from now on; a new connection must lead
+    /// to `server`.
+    void begin(std::unique_ptr<postgres::connection> link, postgres::server_identity server,
+               std::uint64_t epoch);
+
     /// Told to the record, and so to operators who look at it.
-    void set_halt(std::string halt) { halt_ = std::move(halt); }
+    void set_halt(std::string halt) {
+        halt_ = std::move(halt);
+        halt_due_ = true;
+    }
 
     /// Starts a write if one is due. `at_once`: also before its time.
     void tick(time_point now, bool at_once = false);
@@ -42,13 +50,16 @@ public:
     boost::asio::awaitable<void> end();
 
     [[nodiscard]] bool busy() const noexcept { return busy_; }
+
     [[nodiscard]] const std::string& last_error() const noexcept { return last_error_; }
 
 private:
     boost::asio::awaitable<void> write(engine::progress_schedule::write record);
     boost::asio::awaitable<postgres::sql_result<std::optional<postgres::recorded>>> write_once(
         const engine::progress_schedule::write& record);
+    boost::asio::awaitable<void> write_halt(lsn safe);
     boost::asio::awaitable<void> rotate_hourly();
+    void start(boost::asio::awaitable<void> work, time_point now);
 
     boost::asio::any_io_executor loop_;
     const config::source& source_;
@@ -61,6 +72,7 @@ private:
     std::string last_error_;
     std::int64_t rotated_hour_ = 0;  ///< hours since 1970
     time_point last_use_{};
+    bool halt_due_ = false;  ///< no record is due that would carry it
     bool active_ = false;
     bool busy_ = false;
 };

@@ -45,13 +45,15 @@ private:
     boost::asio::awaitable<void> live();
     boost::asio::awaitable<void> watch_signals();
     boost::asio::awaitable<void> beat();
+    int show_broken_invariant(const char* promise);
     boost::asio::awaitable<void> wait_before_retry(const ending& last);
     void stop(int exit_code);
     [[nodiscard]] result<void> open_all();
 
     // session.cpp: one connection
     boost::asio::awaitable<ending> connect_and_stream();
-    boost::asio::awaitable<ending> acquire(std::unique_ptr<postgres::connection> link, server_facts facts);
+    boost::asio::awaitable<ending> acquire(std::unique_ptr<postgres::connection> link,
+                                           server_facts facts);
     boost::asio::awaitable<ending> stream_until_end();
     boost::asio::awaitable<void> drain(time_point deadline);
     boost::asio::awaitable<void> let_server_stop();
@@ -61,6 +63,7 @@ private:
     [[nodiscard]] ending ending_of(const postgres::sql_error& failure);
     [[nodiscard]] ending refused(const engine::start_refusal& refusal);
     void tick();
+    void changed();
     void arm_timer();
     void note_halt();
 
@@ -99,7 +102,10 @@ private:
     bool stopping_ = false;
     bool slot_wait_logged_ = false;
     std::uint64_t reconnects_ = 0;
-    std::uint32_t failures_ = 0;  ///< connections in a row that ended before they streamed
+    std::uint32_t failures_ = 0;        ///< connections in a row that brought nothing
+    std::uint32_t barren_streams_ = 0;  ///< streams in a row that moved nothing
+    time_point stream_start_{};
+    lsn safe_at_start_;
     std::uint64_t slot_retained_bytes_ = 0;
     std::uint64_t publications_checked_at_ = 0;  ///< WAL position of the last look at the catalog
     time_point last_probe_{};

@@ -16,7 +16,12 @@ public:
     void look(const std::vector<admin::sink_figures>& sinks);
 
 private:
-    std::map<std::string, std::string> said_;  ///< what stalls → the reason that was said
+    struct said {
+        std::string text;
+        std::string tells_apart;  ///< said again when this changes
+    };
+
+    std::map<std::string, said> said_;  ///< by what stalls
 };
 
 }  // namespace walrelay::relay

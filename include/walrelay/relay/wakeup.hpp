@@ -21,12 +21,11 @@ public:
     }
 
     /// Until notified, or until `deadline`.
+    /// Always gives the loop a turn, so a waiter that is notified again and again starves nobody.
     boost::asio::awaitable<void> wait(time_point deadline) {
-        if (!notified_) {
-            timer_.expires_at(deadline);
-            auto done = co_await timer_.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
-            static_cast<void>(done);  // cancelled or expired: the waiter looks for itself
-        }
+        timer_.expires_at(notified_ ? time_point::min() : deadline);
+        auto done = co_await timer_.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+        static_cast<void>(done);  // cancelled or expired: the waiter looks for itself
         notified_ = false;
     }
 

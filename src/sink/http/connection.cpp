@@ -26,6 +26,7 @@ constexpr auto fresh_enough = 1ms;
 /// An answer's body is read so that the connection can be used again, not for what it says.
 constexpr std::uint64_t limit_drain_bytes = 64 * 1024;
 constexpr auto limit_drain = 1s;
+constexpr std::size_t limit_kept_bytes = 64 * 1024;
 
 time_point now() {
     return std::chrono::steady_clock::now();
@@ -291,6 +292,8 @@ void connection::fail(outcome_class what, std::string reason) {
 /// Last of all: the owner may begin the next attempt in it.
 void connection::conclude(engine::outcome&& outcome) {
     body_ = {};
+    // One row of a megabyte must not cost a megabyte a connection from then on.
+    if (body_copy_.capacity() > limit_kept_bytes) body_copy_ = {};
     owner_.on_outcome(*this, std::move(outcome));
 }
 

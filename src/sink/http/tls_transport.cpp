@@ -20,6 +20,9 @@ namespace ssl = boost::asio::ssl;
 using boost::system::error_code;
 using engine::outcome_class;
 
+/// A large request is not kept until the next.
+constexpr std::size_t limit_kept_bytes = 64 * 1024;
+
 /// What the two sides do not agree on stays so until somebody changes a file or a setting;
 /// everything else
 /// ("internal error", a cut connection) may be gone at the next attempt.
@@ -73,6 +76,7 @@ public:
             stream_, boost::asio::buffer(output_), [self](const error_code& failure, std::size_t) {
                 if (self->user_ == nullptr) return;
                 self->write_state_ = failure ? writing::failed : writing::done;
+                if (self->output_.capacity() > limit_kept_bytes) self->output_ = {};
                 error_code ignored;
                 if (failure) {
                     self->stream_.next_layer().shutdown(tcp::socket::shutdown_both, ignored);

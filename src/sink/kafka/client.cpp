@@ -234,6 +234,9 @@ void client::serve_other(rd_kafka_event_t& event) {
         case RD_KAFKA_EVENT_ERROR:
             told_.on_error(rd_kafka_event_error(&event), rd_kafka_event_error_string(&event));
             break;
+        case RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT:
+            serve_limits(event);
+            break;
         default:
             break;  // a log line says in more words what an error event says
     }

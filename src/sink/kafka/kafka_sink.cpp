@@ -31,6 +31,12 @@ admission refuse(engine::outcome& refusal, std::string why) {
     return admission::refused;
 }
 
+/// librdkafka's text about a broker without its tail "(after 5ms in state CONNECT, 1 identical
+/// error(s))": the same trouble is to be the same text.
+std::string broker_text(std::string_view text) {
+    return printable(text.substr(0, text.rfind(" (after ")), 400);
+}
+
 }  // namespace
 
 kafka_sink::kafka_sink(boost::asio::io_context& loop, const config::kafka_sink& entry,
@@ -172,7 +178,7 @@ engine::outcome kafka_sink::purged_by_fatal_error() const {
 }
 
 void kafka_sink::on_error(rd_kafka_resp_err_t code, std::string_view text) {
-    const std::string safe = printable(text, 400);
+    const std::string safe = broker_text(text);
     // A fatal error comes under its own code.
     if (client_->is_dead()) {
         client_is_dead();

@@ -30,7 +30,8 @@ struct bench {
 
 }  // namespace
 
-TEST_CASE("over HTTP the next event of a key is sent when the last is resolved, other keys at once", "[lanes]") {
+TEST_CASE("over HTTP the next event of a key is sent when the last is resolved, other keys at once",
+          "[lanes]") {
     bench one{lane_depth::serial};
     const auto first = one.add(1);
     const auto second = one.add(1);
@@ -60,7 +61,8 @@ TEST_CASE("a key that fails waits and keeps its order while others go on", "[lan
     CHECK(again->number == 2);
 }
 
-TEST_CASE("after a failure Kafka gets the failed record and all behind it again, in order", "[lanes]") {
+TEST_CASE("after a failure Kafka gets the failed record and all behind it again, in order",
+          "[lanes]") {
     bench one{lane_depth::pipelined};
     const auto first = one.add(1);
     const auto second = one.add(1);
@@ -104,9 +106,11 @@ TEST_CASE("a topic that doesn't exist stalls alone, and is probed with one recor
     CHECK(lost == a->event);
 }
 
-TEST_CASE("an endpoint that refuses us stalls the sink, and one attempt at a time probes it", "[lanes]") {
+TEST_CASE("an endpoint that refuses us stalls the sink, and one attempt at a time probes it",
+          "[lanes]") {
     bench one{lane_depth::serial};
-    for (std::uint64_t key = 1; key <= 5; ++key) static_cast<void>(one.add(key, key));
+    for (std::uint64_t key = 1; key <= 5; ++key)
+        static_cast<void>(one.add(key, key));
     const auto a = one.decisions.next(0, start);
     one.decisions.attempt_ended(a->token, {outcome_class::endpoint, "HTTP 401"}, start);
     CHECK_FALSE(one.decisions.next(0, start).has_value());
@@ -133,7 +137,9 @@ TEST_CASE("a record that is refused alone halts the relay by name", "[lanes]") {
         REQUIRE(alone);
         REQUIRE_FALSE(one.decisions.next(0, now));
         one.decisions.attempt_ended(
-            alone->token, alone->event == bad ? outcome{outcome_class::batch, "message too large"} : delivered, now);
+            alone->token,
+            alone->event == bad ? outcome{outcome_class::batch, "message too large"} : delivered,
+            now);
     }
     REQUIRE(one.decisions.halted());
     CHECK(one.decisions.halted()->event == bad);
@@ -152,7 +158,8 @@ TEST_CASE("a full sink gets the same record first when it has room", "[lanes]") 
     CHECK(again->number == 1);
 }
 
-TEST_CASE("when the stream ends only attempts on the wire are kept, and their outcome frees them", "[lanes]") {
+TEST_CASE("when the stream ends only attempts on the wire are kept, and their outcome frees them",
+          "[lanes]") {
     bench one{lane_depth::serial};
     static_cast<void>(one.add(1));
     static_cast<void>(one.add(1));

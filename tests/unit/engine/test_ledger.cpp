@@ -35,7 +35,8 @@ TEST_CASE("a transaction whose rows are all delivered isn't safe before its comm
     CHECK(units.safe() == lsn{200});
 }
 
-TEST_CASE("a keepalive moves nothing while a transaction is open or an event is unresolved", "[ledger]") {
+TEST_CASE("a keepalive moves nothing while a transaction is open or an event is unresolved",
+          "[ledger]") {
     ledger units;
     units.adopt(lsn{50});
     CHECK(units.safe() == lsn{50});

@@ -24,13 +24,17 @@ engine::event_slot add(engine::engine& decisions, std::size_t bytes = 10) {
 
 }  // namespace
 
-TEST_CASE("reading pauses when events in memory reach their limit, and goes on below seven eighths", "[limits]") {
+TEST_CASE("reading pauses when events in memory reach their limit, and goes on below seven eighths",
+          "[limits]") {
     auto decisions = streaming(8, 1 << 20, 1000);
     static_cast<void>(decisions.begin(lsn{200}, 1));
-    for (int i = 0; i < 8; ++i) static_cast<void>(add(decisions));
+    for (int i = 0; i < 8; ++i)
+        static_cast<void>(add(decisions));
     CHECK_FALSE(decisions.wants_rows());
     CHECK(decisions.limit_reached() == full_limit::in_flight_events);
-    const auto deliver_one = [&] { decisions.attempt_ended(decisions.next(0, start)->token, delivered, start); };
+    const auto deliver_one = [&] {
+        decisions.attempt_ended(decisions.next(0, start)->token, delivered, start);
+    };
     deliver_one();
     CHECK_FALSE(decisions.wants_rows());
     deliver_one();

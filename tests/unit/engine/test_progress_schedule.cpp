@@ -12,9 +12,11 @@ constexpr time_point start{1h};
 
 void deliver(ledger& units, lsn end, int events = 1) {
     const auto unit = units.begin(1);
-    for (int i = 0; i < events; ++i) units.add_event();
+    for (int i = 0; i < events; ++i)
+        units.add_event();
     units.commit(end);
-    for (int i = 0; i < events; ++i) units.resolve(unit);
+    for (int i = 0; i < events; ++i)
+        units.resolve(unit);
 }
 
 struct scheduled {
@@ -23,7 +25,7 @@ struct scheduled {
 
     scheduled() {
         units.restart_at(lsn{1000});
-        progress.restart(lsn{1000}, start);
+        progress.restart(lsn{1000}, false, start);
     }
 
     std::optional<lsn> due(time_point now) {
@@ -58,7 +60,8 @@ TEST_CASE("half of replay_events resolved is recorded at once", "[progress]") {
     CHECK(one.progress.replay_events(one.units) == 0);
 }
 
-TEST_CASE("a write that failed is tried again after a second, also when much is resolved", "[progress]") {
+TEST_CASE("a write that failed is tried again after a second, also when much is resolved",
+          "[progress]") {
     scheduled one;
     deliver(one.units, lsn{1100}, 80);
     CHECK(one.due(start) == lsn{1100});
@@ -67,7 +70,8 @@ TEST_CASE("a write that failed is tried again after a second, also when much is 
     CHECK(one.due(start + 1s) == lsn{1100});
 }
 
-TEST_CASE("an idle stream is recorded when 256 KiB have passed, else after five minutes", "[progress]") {
+TEST_CASE("an idle stream is recorded when 256 KiB have passed, else after five minutes",
+          "[progress]") {
     scheduled one;
     one.units.adopt(lsn{1000 + 100 * 1024});
     CHECK(one.due(start + 4min) == std::nullopt);
@@ -97,4 +101,14 @@ TEST_CASE("a snapshot is stored once everything before it is delivered", "[progr
     one.progress.done("11:21:", lsn{1350});
     deliver(one.units, lsn{1400});
     CHECK(one.progress.due(one.units, start + 2s)->delivered_snapshot == "10:20:");
+}
+
+TEST_CASE("what was delivered before a reconnect and not recorded is recorded after it", "[progress]") {
+    scheduled one;
+    deliver(one.units, lsn{1100});
+    one.units.restart();
+    one.progress.restart(lsn{1000}, true, start);
+    static_cast<void>(one.units.begin(1));  // sent again, and left out
+    one.units.commit(lsn{1100});
+    CHECK(one.due(start) == lsn{1100});
 }

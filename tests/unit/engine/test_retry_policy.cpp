@@ -42,7 +42,8 @@ TEST_CASE("waits grow to a minute and are drawn evenly below that", "[retry]") {
     often.lane_failures = 40;
     duration longest{};
     for (std::uint64_t random = 0; random < 1000; ++random) {
-        const duration wait = decide(outcome{outcome_class::transient}, often, random * 0x9E3779B97F4A7C15ULL).wait;
+        const duration wait =
+            decide(outcome{outcome_class::transient}, often, random * 0x9E3779B97F4A7C15ULL).wait;
         REQUIRE(wait >= 0s);
         REQUIRE(wait <= 60s);
         longest = std::max(longest, wait);
@@ -52,7 +53,8 @@ TEST_CASE("waits grow to a minute and are drawn evenly below that", "[retry]") {
     CHECK(decide(outcome{outcome_class::transient}, often, ~0ULL).wait <= 200ms);
 }
 
-TEST_CASE("Retry-After is the least that is waited, and holds the target where it says so", "[retry]") {
+TEST_CASE("Retry-After is the least that is waited, and holds the target where it says so",
+          "[retry]") {
     outcome busy{outcome_class::transient, "HTTP 503", 7s, true};
     CHECK(decide(busy, {}, 0).what == kind::stall_target);
     CHECK(decide(busy, {}, 0).wait == 7s);

@@ -7,7 +7,8 @@ using namespace walrelay::engine;
 namespace {
 
 start_facts good() {
-    slot_facts slot{"shop", "pgoutput", "logical", "shopdb", "shopdb", false, lsn{0x500}, "reserved", ""};
+    slot_facts slot{"shop", "pgoutput", "logical",  "shopdb", "shopdb",
+                    false,  lsn{0x500}, "reserved", ""};
     return {"shop", slot, record_facts{lsn{0x600}, "77"}, "77"};
 }
 
@@ -28,17 +29,18 @@ TEST_CASE("a recreated or advanced slot is refused with the interval that may be
     const auto refused = refuse_start(facts);
     REQUIRE(refused);
     CHECK(refused->exit_code == 3);
-    CHECK_THAT(refused->why.text(), Catch::Contains("(0/600, 0/601]"));
+    CHECK_THAT(refused->why.text(), ContainsSubstring("(0/600, 0/601]"));
 }
 
-TEST_CASE("a missing slot is exit 2 at the first start and exit 3 when a record exists", "[start]") {
+TEST_CASE("a missing slot is exit 2 at the first start and exit 3 when a record exists",
+          "[start]") {
     start_facts facts = good();
     facts.slot.reset();
     CHECK(refuse_start(facts)->exit_code == 3);
-    CHECK_THAT(refuse_start(facts)->why.text(), Catch::Contains("0/600"));
+    CHECK_THAT(refuse_start(facts)->why.text(), ContainsSubstring("0/600"));
     facts.record.reset();
     CHECK(refuse_start(facts)->exit_code == 2);
-    CHECK_THAT(refuse_start(facts)->why.text(), Catch::Contains("walrelay sql"));
+    CHECK_THAT(refuse_start(facts)->why.text(), ContainsSubstring("walrelay sql"));
 }
 
 TEST_CASE("another cluster is exit 3, also when its slot is missing", "[start]") {
@@ -47,7 +49,7 @@ TEST_CASE("another cluster is exit 3, also when its slot is missing", "[start]")
     CHECK(refuse_start(facts)->exit_code == 3);
     facts.slot.reset();
     CHECK(refuse_start(facts)->exit_code == 3);
-    CHECK_THAT(refuse_start(facts)->why.text(), Catch::Contains("another cluster"));
+    CHECK_THAT(refuse_start(facts)->why.text(), ContainsSubstring("another cluster"));
 }
 
 TEST_CASE("a lost slot is exit 4 and names what is gone", "[start]") {
@@ -55,19 +57,19 @@ TEST_CASE("a lost slot is exit 4 and names what is gone", "[start]") {
     facts.slot->wal_status = "lost";
     facts.slot->invalidation_reason = "wal_removed";
     CHECK(refuse_start(facts)->exit_code == 4);
-    CHECK_THAT(refuse_start(facts)->why.text(), Catch::Contains("wal_removed"));
+    CHECK_THAT(refuse_start(facts)->why.text(), ContainsSubstring("wal_removed"));
 }
 
 TEST_CASE("a slot of another kind, plugin or database is exit 2 by name", "[start]") {
     start_facts facts = good();
     facts.slot->slot_type = "physical";
-    CHECK_THAT(refuse_start(facts)->why.text(), Catch::Contains("physical"));
+    CHECK_THAT(refuse_start(facts)->why.text(), ContainsSubstring("physical"));
     facts = good();
     facts.slot->plugin = "test_decoding";
-    CHECK_THAT(refuse_start(facts)->why.text(), Catch::Contains("test_decoding"));
+    CHECK_THAT(refuse_start(facts)->why.text(), ContainsSubstring("test_decoding"));
     facts = good();
     facts.slot->database = "other";
-    CHECK_THAT(refuse_start(facts)->why.text(), Catch::Contains("\"other\""));
+    CHECK_THAT(refuse_start(facts)->why.text(), ContainsSubstring("\"other\""));
     facts = good();
     facts.slot->temporary = true;
     CHECK(refuse_start(facts)->exit_code == 2);

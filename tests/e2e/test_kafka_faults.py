@@ -1,0 +1,219 @@
+"""Kafka when something breaks: the broker, the relay, a topic that isn't there."""
+
+import contextlib
+import json
+
+import pytest
+
+from support.events import emit
+from support.records import (
+    Writer,
+    assert_all_arrived,
+    commit_many,
+    repeats,
+    to_kafka,
+    wait_all_acknowledged,
+)
+from support.broker import Broker
+from support.wait import stays, until
+
+
+@pytest.fixture(scope="module")
+def broker_to_break():
+    """A broker for the tests that stop it; each of them leaves it running."""
+    server = Broker()
+    yield server
+    server.close()
+
+
+def committed(writer, more):
+    """Waits until so many more rows are committed."""
+    wanted = writer.committed + more
+    until(lambda: writer.committed >= wanted, 20, f"{more} more rows are committed")
+
+
+def has_delivered(process, count):
+    """Whether it has delivered so many since it started; also while it is about to start."""
+    code, text = process.get("/status")
+    return code == 200 and json.loads(text)["sinks"][0]["delivered"] >= count
+
+
+def test_rows_wait_for_a_broker_that_is_down_at_the_start_and_none_comes_twice(
+    db, broker_to_break, relay
+):
+    broker = broker_to_break
+    topic = broker.create_topic()
+    broker.kill()
+    process = relay(to_kafka(db, broker, topic))
+    numbers = commit_many(db, 1000)
+    text = process.wait_not_ready("sink events")
+    assert f"127.0.0.1:{broker.port}" in text, text
+    assert process.delivered("events") == 0
+    process.wait_log("sink events")
+    broker.start()
+    process.wait_ready(20)
+    wait_all_acknowledged(db, len(numbers))
+    records = broker.everything(topic)
+    assert_all_arrived(records, range(len(numbers) + 1))
+    assert repeats(records) == 0
+
+
+def test_nothing_is_lost_when_the_broker_is_killed_and_restarted_in_full_flow(
+    db, broker_to_break, relay
+):
+    broker = broker_to_break
+    topic = broker.create_topic()
+    process = relay(to_kafka(db, broker, topic)).wait_ready()
+    with Writer(db) as writer:
+        until(lambda: process.delivered("events") > 500, what="rows flow")
+        broker.kill()
+        committed(writer, 500)
+        process.wait_not_ready("sink events")
+        broker.start()
+        committed(writer, 500)
+        process.wait_ready(30)
+        numbers = writer.stop()
+    wait_all_acknowledged(db, len(numbers))
+    assert_all_arrived(broker.everything(topic), range(len(numbers) + 1), strict=False)
+
+
+def test_a_broker_that_pauses_for_seconds_loses_and_reorders_nothing(db, broker_to_break, relay):
+    broker = broker_to_break
+    topic = broker.create_topic()
+    # Requests time out in the pause, and are sent again.
+    properties = {"socket.timeout.ms": 1500, "request.timeout.ms": 1000}
+    process = relay(to_kafka(db, broker, topic, kafka={"properties": properties})).wait_ready()
+    with Writer(db) as writer:
+        until(lambda: process.delivered("events") > 500, what="rows flow")
+        broker.pause()
+        try:
+            until(lambda: process.status()["in_flight_events"] > 100, what="rows wait")
+            delivered = process.delivered("events")
+            stays(lambda: process.delivered("events") == delivered, 4, "nothing is delivered")
+        finally:
+            broker.resume()
+        committed(writer, 500)
+        numbers = writer.stop()
+    wait_all_acknowledged(db, len(numbers))
+    assert_all_arrived(broker.everything(topic), range(len(numbers) + 1))
+
+
+def test_after_kill_9_of_the_relay_all_ids_arrive_and_repeats_are_bounded_and_equal_in_bytes(
+    db, broker, relay
+):
+    topic = broker.create_topic()
+    rows = 100
+    commit_many(db, 40000, rows)
+    limits = {"replay_events": 1000, "in_flight_events": 1000}
+    process = relay(to_kafka(db, broker, topic, limits=limits), start=False)
+    at_crash = [0]
+
+    def crash():
+        process.kill9()
+        at_crash.append(len({one.header("id") for one in broker.everything(topic)}))
+
+    for _ in range(2):
+        process.start()
+        until(lambda: has_delivered(process, 3000), 20, "rows flow", every=0.001)
+        crash()
+    # The worst moment: all that may be repeated is delivered, and none of it is recorded.
+    with contextlib.closing(db.conn(autocommit=False)) as connection:
+        process.start()
+        until(lambda: has_delivered(process, 1), 20, "rows flow", every=0.001)
+        connection.cursor().execute("SELECT FROM walrelay.progress FOR UPDATE")
+        until(lambda: "replay_events" in process.status()["limit_held_by"], what="it waits")
+        until(lambda: process.status()["in_flight_events"] <= rows, what="all else is delivered")
+        crash()
+    assert at_crash == sorted(set(at_crash)) and at_crash[-1] < 40000, "each was in full flow"
+    process.start()
+    wait_all_acknowledged(db, 40000)
+    records = broker.everything(topic)
+    assert_all_arrived(records, range(40001))
+    assert 0 < repeats(records) <= 3 * (limits["replay_events"] + rows)
+    assert len({record.header("id") for record in records}) == 40001
+
+
+def test_an_unknown_topic_stalls_alone_says_so_and_goes_on_when_it_exists(db, broker, relay):
+    there = broker.create_topic()
+    missing = f"missing.{db.name}"
+    process = relay(to_kafka(db, broker)).wait_ready()
+    # A key keeps its order over all topics of a sink, so each topic has keys of its own here.
+    insert = (
+        "INSERT INTO walrelay.outbox (topic, key, payload)"
+        " SELECT %(topic)s, %(topic)s || n %% 5, jsonb_build_object('n', n) FROM generate_series(1, 50) n"
+    )
+    db.sql(insert, {"topic": missing})
+    db.sql(insert, {"topic": there})
+    until(lambda: process.delivered("events") == 50, what="the other topic goes on")
+    text = process.wait_not_ready("stalls")
+    assert missing in text and "sink events" in text, text
+    process.wait_log(f"{missing}.*[Uu]nknown topic")
+    stalls = process.status()["sinks"][0]["stalls"]
+    assert [one["name"] for one in stalls if one["scope"] == "target"] == [missing]
+    db.sql(insert, {"topic": there})
+    until(lambda: process.delivered("events") == 100, what="the other topic still goes on")
+    broker.create_topic(missing)
+    until(lambda: process.delivered("events") == 150, 10, "it goes on once the topic exists")
+    process.wait_ready()
+    records = broker.everything(missing)
+    assert_all_arrived(records, range(1, 51))
+    assert repeats(records) == 0
+
+
+@pytest.mark.parametrize(
+    ("topic", "route", "reason"),
+    [
+        ("__consumer_offsets", {}, "__consumer_offsets"),
+        ("a b", {}, "a b"),
+        ("x" * 300, {}, "300"),
+        ("..", {}, "'..'"),
+        ("", {}, "empty"),
+        ("billing.made", {"topics": ["orders.*"]}, "billing.made"),
+    ],
+)
+def test_a_topic_that_a_row_may_not_use_halts_by_name_and_nothing_is_sent_there(
+    db, broker, relay, topic, route, reason
+):
+    process = relay(to_kafka(db, broker, route=route)).wait_ready()
+    event = db.value(
+        "INSERT INTO walrelay.outbox (topic, key, payload) VALUES (%s, 'k', '1') RETURNING id",
+        [topic],
+    )
+    text = process.wait_not_ready("halted")
+    assert event in text and "walrelay.outbox" in text and "LSN" in text and reason in text, text
+    assert event in process.log()
+    assert process.running() and process.status()["state"] == "halted"
+    emit(db, 1)
+    until(lambda: process.status()["in_flight_events"] == 2, what="the next row is read")
+    assert process.delivered("events") == 0
+    if topic and len(topic) < 250:
+        assert topic == "__consumer_offsets" or topic not in broker.admin().list_topics().topics
+    assert process.stop() == 0
+
+
+@pytest.mark.parametrize("compression", ["none", "lz4"])
+def test_a_record_larger_than_the_topic_takes_halts_by_name_and_no_innocent_one_of_its_batch(
+    db, broker, relay, compression
+):
+    topic = broker.create_topic(partitions=1, max_message_bytes=20000)
+    # All of a transaction go into one batch, which the broker refuses.
+    kafka = {"properties": {"compression.codec": compression, "linger.ms": 30}}
+    settings = to_kafka(db, broker, topic, kafka=kafka)
+    process = relay(settings).wait_ready()
+    # Random text, so that no compression makes it fit.
+    db.sql(
+        "INSERT INTO walrelay.outbox (topic, key, payload)"
+        " SELECT 't', 'k' || n, jsonb_build_object('n', n, 'pad', CASE n WHEN 25 THEN"
+        " (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 2000)) END)"
+        " FROM generate_series(1, 50) n ORDER BY n"
+    )
+    guilty = db.value("SELECT id::text FROM walrelay.outbox WHERE key = 'k25'")
+    text = process.wait_not_ready("halted", 30)
+    assert guilty in text and "k25" in text and topic in text and "20000" in text, text
+    assert process.stop() == 0
+
+    step_over = {"from": "walrelay.outbox", "where": {"key": "k25"}, "to": "none"}
+    process.configure({**settings, "routes": [step_over, *settings["routes"]]})
+    process.start(wait=True)
+    wait_all_acknowledged(db, 51)
+    assert_all_arrived(broker.everything(topic), set(range(1, 52)) - {25})

@@ -1,0 +1,163 @@
+"""Rows that can't be delivered stop the relay by name; a route steps over them. Other changes don't."""
+
+import pytest
+
+from support.events import commit_position, emit, numbers, outbox_to, position, to_http
+from support.relay import config
+from support.receiver import Reply
+from support.wait import stays, until
+
+
+def halts_by_name(process, db, receiver, event, reason, table="walrelay.outbox"):
+    """The relay stays and says which row; nothing behind it is sent or acknowledged."""
+    text = process.wait_not_ready("halted on")
+    assert f"table {table}" in text, text
+    assert event is None or f"id {event}" in text, text
+    assert "LSN " in text and reason in text, text
+    process.wait_log("halted on")
+    sent = len(receiver.requests)
+    emit(db, 900, 909, keys=10)
+    stays(lambda: len(receiver.requests) == sent and process.running(), 1, "nothing more is sent")
+    status = process.status()
+    assert status["state"] == "halted" and reason in status["halt"]
+    lsn = text.partition("LSN ")[2].partition(",")[0].partition(":")[0]
+    assert db.slot_state()[1] <= position(lsn), "it isn't acknowledged"
+    assert process.metrics()["walrelay_ready"] == 0
+    return text
+
+
+def test_a_row_that_no_route_takes_halts_by_name_and_a_route_to_none_steps_over_it(
+    db, receiver, relay
+):
+    sinks = {"endpoint": {"http": {"url": receiver.url}}}
+    known = outbox_to("endpoint", where={"topic": "t"})
+    process = relay(config(db, sinks, [known])).wait_ready()
+    emit(db, 1)
+    receiver.wait_for(1)
+    event = db.value("SELECT walrelay.emit('stray', '{}')")
+    emit(db, 2)
+    text = halts_by_name(process, db, receiver, event, "no route takes the row")
+    assert "`to: none`" in text
+    assert process.stop() == 0
+    process.configure(config(db, sinks, [outbox_to("none", where={"topic": "stray"}), known]))
+    process.start(wait=True)
+    until(lambda: set(numbers(receiver.requests)) == {1, 2, *range(900, 910)}, what="the rest")
+    assert process.status()["discarded"] == 1
+    assert process.status()["halt"] == ""
+
+
+def test_a_halt_is_in_the_record_until_it_is_over(db, receiver, relay):
+    settings = to_http(db, receiver)
+    settings["routes"] = [outbox_to("endpoint", where={"topic": "t"})]
+    process = relay(settings).wait_ready()
+    emit(db, 1)
+    event = db.value("SELECT walrelay.emit('stray', '{}')")
+    process.wait_not_ready("halted on")
+    assert process.stop() == 0
+    recorded = db.value("SELECT halt FROM walrelay.progress")
+    assert recorded is not None and event in recorded
+    process.configure(to_http(db, receiver))
+    process.start(wait=True)
+    emit(db, 2)
+    until(lambda: db.value("SELECT halt FROM walrelay.progress") is None, what="no halt any more")
+
+
+def test_a_row_larger_than_event_bytes_halts_by_name(db, receiver, relay):
+    process = relay(to_http(db, receiver, limits={"event_bytes": "10KiB"})).wait_ready()
+    emit(db, 1)
+    receiver.wait_for(1)
+    event = db.value(
+        "SELECT walrelay.emit('t', jsonb_build_object('n', 2, 'pad', repeat('x', 20000)))"
+    )
+    text = halts_by_name(process, db, receiver, event, "limits.event_bytes is 10240")
+    assert "the row has 20" in text
+
+
+def test_a_row_with_both_payload_and_raw_halts_by_name(db, receiver, relay):
+    process = relay(to_http(db, receiver)).wait_ready()
+    event = db.value(
+        "INSERT INTO walrelay.outbox (topic, payload, raw) VALUES ('t', '{}', '\\x00')"
+        " RETURNING id::text"
+    )
+    halts_by_name(process, db, receiver, event, "both payload and raw are set")
+
+
+def test_a_header_that_http_does_not_allow_halts_by_name_and_its_value_is_not_shown(
+    db, receiver, relay
+):
+    process = relay(to_http(db, receiver)).wait_ready()
+    event = db.value(
+        "SELECT walrelay.emit('t', '{}', headers => jsonb_build_object('x-note',"
+        " E'c4nary\\r\\nevil: 1'))"
+    )
+    text = halts_by_name(process, db, receiver, event, "x-note")
+    assert "c4nary" not in text and "c4nary" not in process.log()
+
+
+def test_an_answer_that_blames_the_event_halts_after_three_attempts(db, receiver, relay):
+    receiver.answer(lambda request: Reply(422 if request.body == b'{"bad": 1}' else 200))
+    process = relay(to_http(db, receiver)).wait_ready()
+    event = db.value("SELECT walrelay.emit('t', '{\"bad\": 1}', key => 'k')")
+    emit(db, 1, keys=1)
+    process.wait_not_ready("halted on", 25)
+    attempts = [request for request in receiver.requests if request.body == b'{"bad": 1}']
+    assert len(attempts) == 3
+    assert {request.headers["webhook-id"] for request in attempts} == {event}
+    assert db.slot_state()[1] <= commit_position(attempts[0])
+
+
+def test_a_column_that_a_route_uses_and_that_is_dropped_live_halts_by_name(db, receiver, relay):
+    db.sql("CREATE TABLE mail (id int, customer int, body text)")
+    db.sql(f"ALTER PUBLICATION {db.publication} ADD TABLE mail")
+    shape = {"id": "{id}", "key": "{customer}", "payload": "body"}
+    settings = config(
+        db,
+        {"endpoint": {"http": {"url": receiver.url}}},
+        [outbox_to("endpoint"), {"from": "public.mail", "shape": shape, "to": "endpoint"}],
+    )
+    process = relay(settings).wait_ready()
+    db.sql("INSERT INTO mail VALUES (1, 7, 'before')")
+    receiver.wait_for(1)
+    db.sql("ALTER TABLE mail DROP COLUMN customer")
+    db.sql("INSERT INTO mail VALUES (2, 'after')")
+    halts_by_name(process, db, receiver, None, 'column "customer"', table="public.mail")
+    assert [request.body for request in receiver.requests] == [b"before"]
+
+
+def test_columns_that_no_route_uses_may_come_and_go(db, receiver, relay):
+    process = relay(to_http(db, receiver)).wait_ready()
+    emit(db, 1)
+    db.sql("ALTER TABLE walrelay.outbox ADD COLUMN note text DEFAULT 'x'")
+    emit(db, 2)
+    db.sql("ALTER TABLE walrelay.outbox DROP COLUMN note")
+    emit(db, 3)
+    assert numbers(receiver.wait_for(3)) == [1, 2, 3]
+    assert process.ready()
+
+
+@pytest.mark.parametrize("kind", ["UPDATE", "DELETE", "TRUNCATE"])
+def test_other_changes_of_an_outbox_are_logged_counted_acknowledged_and_not_delivered(
+    kind, db, receiver, relay
+):
+    statement = {
+        "UPDATE": "UPDATE walrelay.outbox SET type = 'changed'",
+        "DELETE": "DELETE FROM walrelay.outbox",
+        "TRUNCATE": "TRUNCATE walrelay.outbox",
+    }[kind]
+    db.sql(
+        f"ALTER PUBLICATION {db.publication} SET (publish = 'insert, update, delete, truncate')"
+    )
+    db.sql("ALTER TABLE walrelay.outbox REPLICA IDENTITY FULL")
+    for [leaf] in db.sql("SELECT relid::text FROM pg_partition_tree('walrelay.outbox') WHERE isleaf"):
+        db.sql(f"ALTER TABLE {leaf} REPLICA IDENTITY FULL")
+    process = relay(to_http(db, receiver)).wait_ready()
+    emit(db, 1, 3)
+    receiver.wait_for(3)
+    before = db.wal_position()
+    db.sql(statement)
+    emit(db, 4)
+    assert numbers(receiver.wait_for(4)) == [1, 2, 3, 4]
+    process.wait_log(f"{kind} of walrelay.outbox is not delivered")
+    assert process.status()["ignored_changes"] == (1 if kind == "TRUNCATE" else 3)
+    until(lambda: db.slot_state()[1] > before, what="it is acknowledged")
+    assert process.ready()

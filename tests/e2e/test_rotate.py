@@ -1,0 +1,181 @@
+"""walrelay.rotate(): what it truncates, and above all what it keeps."""
+
+import contextlib
+import uuid
+
+import pytest
+from psycopg2 import errors
+
+from support.wait import until
+
+
+@pytest.fixture
+def outbox(empty_db):
+    """A database with the schema and nothing else."""
+    empty_db.install_schema()
+    return empty_db
+
+
+def prepare(database, *statements):
+    gid = f"test {uuid.uuid4()}"
+    with contextlib.closing(database.conn(autocommit=False)) as session:
+        cursor = session.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.execute("PREPARE TRANSACTION %s", [gid])
+    return gid
+
+
+def record(database, slot="s", snapshot=None, server=None, user="postgres"):
+    """A relay's record, as if all that is visible now were delivered; snapshot '' is none."""
+    database.sql(
+        "INSERT INTO walrelay.progress"
+        " (slot, safe_lsn, epoch, delivered_snapshot, system_identifier, timeline)"
+        " VALUES (%s, '0/1', 1, CASE %s WHEN 'now' THEN pg_current_snapshot()"
+        " WHEN '' THEN NULL ELSE %s::pg_snapshot END,"
+        " coalesce(%s, (SELECT system_identifier FROM pg_control_system())), 1)"
+        " ON CONFLICT (slot) DO UPDATE SET delivered_snapshot = excluded.delivered_snapshot",
+        [slot, "now" if snapshot is None else snapshot, snapshot or None, server], user=user)
+
+
+def hours_ago(hours):
+    """SQL of an event that was emitted so long ago."""
+    return ("INSERT INTO walrelay.outbox (topic, at)"
+            f" VALUES ('t', clock_timestamp() - interval '{hours} hours')")
+
+
+def rotated(database, keep_hours=""):
+    return [name for [name] in database.sql(f"SELECT walrelay.rotate({keep_hours})")]
+
+
+def rows_of(database):
+    return database.value("SELECT count(*) FROM walrelay.outbox")
+
+
+def test_the_oldest_delivered_partitions_are_truncated_and_the_others_kept_for_replay(outbox):
+    for hours in (0, 1, 5, 19, 21, 22):
+        outbox.sql(hours_ago(hours))
+    record(outbox)
+    assert len(rotated(outbox)) == 2
+    assert rows_of(outbox) == 4
+    assert rotated(outbox) == []
+
+
+def test_this_hour_and_the_next_are_never_truncated(outbox):
+    for hours in range(24):
+        outbox.sql(hours_ago(hours))
+    record(outbox)
+    # The partition of the next hour still holds what was emitted 23 hours ago.
+    untouchable = outbox.sql("SELECT to_char((extract(hour from"
+                             " clock_timestamp() at time zone 'UTC') + n)::int % 24, '\"outbox_\"FM00')"
+                             " FROM generate_series(0, 1) n")
+    gone = rotated(outbox, 0)
+    assert len(gone) == 22
+    assert not {name for [name] in untouchable} & set(gone)
+    assert rows_of(outbox) == 2
+    for wrong in ("-1", "22", "NULL"):
+        with pytest.raises(errors.InvalidParameterValue):
+            rotated(outbox, wrong)
+
+
+def test_nothing_is_truncated_without_a_record(outbox):
+    outbox.sql(hours_ago(5))
+    assert rotated(outbox, 0) == []
+    record(outbox, snapshot="")
+    assert rotated(outbox, 0) == []
+    outbox.sql("DELETE FROM walrelay.progress")
+    record(outbox, "elsewhere", server=42)
+    assert rotated(outbox, 0) == []
+    record(outbox)
+    assert len(rotated(outbox, 0)) == 1
+
+
+def test_an_undelivered_event_keeps_its_partition(outbox):
+    outbox.sql(hours_ago(5))
+    record(outbox)
+    outbox.sql(hours_ago(5))
+    outbox.sql(hours_ago(7))
+    assert rotated(outbox, 0) == []
+    record(outbox)
+    assert len(rotated(outbox, 0)) == 2
+
+
+def test_every_relay_of_this_server_counts(outbox):
+    record(outbox, "slow")
+    outbox.sql(hours_ago(5))
+    record(outbox, "fast")
+    record(outbox, "of another server", snapshot="", server=42)
+    assert rotated(outbox, 0) == []
+    record(outbox, "slow", snapshot="")
+    assert rotated(outbox, 0) == []
+    record(outbox, "slow")
+    assert len(rotated(outbox, 0)) == 1
+
+
+def test_a_transaction_that_was_open_when_the_snapshot_was_taken_keeps_its_partition(outbox):
+    with contextlib.closing(outbox.conn(autocommit=False)) as late:
+        late.cursor().execute(hours_ago(5))
+        late.cursor().execute("SAVEPOINT s")
+        late.cursor().execute(hours_ago(6))
+        outbox.sql(hours_ago(7))
+        outbox.sql(hours_ago(5))
+        record(outbox)
+        outbox.sql("SELECT txid_current()")
+        # Only the snapshot's xmin counts, so the other partition waits too: it is not below it.
+        assert rotated(outbox, 0) == []
+        late.commit()
+    assert rotated(outbox, 0) == []
+    record(outbox)
+    assert len(rotated(outbox, 0)) == 3
+
+
+def test_a_locked_partition_is_left_for_the_next_time_and_the_others_go(outbox):
+    for hours in (5, 7):
+        outbox.sql(hours_ago(hours))
+    record(outbox)
+    with contextlib.closing(outbox.conn(autocommit=False)) as reader:
+        leaf = outbox.value("SELECT tableoid::regclass::text FROM walrelay.outbox"
+                            " WHERE at < now() - interval '6 hours'")
+        reader.cursor().execute(f"TABLE {leaf}")
+        gone = rotated(outbox, 0)
+        assert len(gone) == 1 and not leaf.endswith(gone[0])
+    assert len(rotated(outbox, 0)) == 1
+
+
+def test_a_prepared_transaction_keeps_its_partition(outbox):
+    outbox.sql(hours_ago(5))
+    gid = prepare(outbox, hours_ago(5))
+    record(outbox)
+    assert rotated(outbox, 0) == []
+    outbox.sql("COMMIT PREPARED %s", [gid])
+    assert rotated(outbox, 0) == []
+    record(outbox)
+    assert len(rotated(outbox, 0)) == 1
+
+
+def test_a_transaction_with_one_snapshot_for_all_may_not_rotate(outbox):
+    with contextlib.closing(outbox.conn(autocommit=False)) as session:
+        session.set_session(isolation_level="REPEATABLE READ")
+        with pytest.raises(errors.ActiveSqlTransaction):
+            session.cursor().execute("SELECT walrelay.rotate()")
+
+
+@pytest.mark.parametrize("ahead", [1_000_000, 1_000_000_000, 3_000_000_000, 5_000_000_000])
+def test_a_snapshot_that_is_not_of_this_history_truncates_nothing(outbox, ahead):
+    outbox.sql(hours_ago(5))
+    xid = outbox.value("SELECT pg_current_xact_id()::text::int8") + ahead
+    record(outbox, snapshot=f"{xid}:{xid}:")
+    assert rotated(outbox, 0) == []
+
+
+def test_the_record_is_updated_within_its_page(outbox):
+    record(outbox)
+    for number in range(200):
+        outbox.sql("UPDATE walrelay.progress SET safe_lsn = '0/1'::pg_lsn + %s", [number])
+
+    def figures():
+        [row] = outbox.sql("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_all_tables"
+                           " WHERE relid = 'walrelay.progress'::regclass")
+        return row if row[0] == 200 else None
+
+    assert until(figures, what="the statistics have all updates") == (200, 200)

@@ -1,0 +1,125 @@
+"""Settings of role and database that would change bytes or promises change neither."""
+
+from support.events import Arrivals, emit, outbox_to, to_http
+from support.relay import config
+from support.wait import until
+
+hostile = {
+    "datestyle": "'German, DMY'",
+    "timezone": "'Pacific/Chatham'",
+    "intervalstyle": "'iso_8601'",
+    "bytea_output": "'escape'",
+    "extra_float_digits": "-15",
+    "search_path": "'nowhere'",
+    "synchronous_commit": "off",
+    "default_transaction_read_only": "on",
+    "default_transaction_isolation": "'serializable'",
+    "statement_timeout": "1",
+    "lock_timeout": "1",
+    "idle_in_transaction_session_timeout": "1",
+    "idle_session_timeout": "1",
+    "standard_conforming_strings": "off",
+    "client_encoding": "'LATIN1'",
+    "client_min_messages": "'debug5'",
+    "row_security": "off",
+    "quote_all_identifiers": "on",
+}
+values = (
+    "1, '2026-03-04 05:06:07.089+00', '2026-12-01', 0.1::float8 + 0.2, '1 day 02:03:04',"
+    " 'žluťoučký \\', '\\x5c00ff', true, 12.50"
+)
+shape = {
+    "id": "{id}",
+    "key": "{at}|{day}|{number}|{span}",
+    "type": "{word}|{flag}|{amount}",
+    "payload": "bytes",
+}
+expected = {
+    "webhook-id": "1",
+    "x-walrelay-key": "2026-03-04 05:06:07.089+00|2026-12-01|0.30000000000000004|1 day 02:03:04",
+    "x-walrelay-type": "%C5%BElu%C5%A5ou%C4%8Dk%C3%BD \\|t|12.50",
+}
+
+
+def test_hostile_settings_of_the_role_change_no_byte_and_no_promise(either_db, receiver, relay):
+    db = either_db
+    db.sql(
+        "CREATE TABLE typed (id int, at timestamptz, day date, number float8, span interval,"
+        " word text, bytes bytea, flag bool, amount numeric)"
+    )
+    db.sql(f"ALTER PUBLICATION {db.publication} ADD TABLE typed")
+    for name, value in hostile.items():
+        db.sql(f"ALTER ROLE {db.relay_user} SET {name} = {value}")
+        db.sql(f"ALTER ROLE {db.relay_user} IN DATABASE {db.name} SET {name} = {value}")
+    settings = config(
+        db,
+        {"endpoint": {"http": {"url": receiver.url}}},
+        [outbox_to("endpoint"), {"from": "public.typed", "shape": shape, "to": "endpoint"}],
+    )
+    process = relay(settings).wait_ready()
+    db.sql(f"INSERT INTO typed VALUES ({values})")
+    [request] = receiver.wait_for(1)
+    assert {name: request.headers.get(name) for name in expected} == expected
+    assert request.body == b"\x5c\x00\xff"
+    until(lambda: process.status()["replay_events"] == 0, what="all is recorded")
+    assert process.status()["acked"] == process.status()["recorded"]
+    assert process.stop() == 0
+    process.start(wait=True)
+    emit(db, 1, 50, keys=5)
+    receiver.wait_for(51)
+    until(lambda: process.status()["replay_events"] == 0, what="all is recorded")
+    assert len(receiver.requests) == 51
+
+
+def test_settings_of_the_environment_change_no_byte(db, receiver, relay):
+    environment = {
+        "PGDATESTYLE": "German",
+        "PGTZ": "Pacific/Chatham",
+        "PGCLIENTENCODING": "LATIN1",
+        "PGOPTIONS": "-c bytea_output=escape -c synchronous_commit=off",
+        "TZ": "Pacific/Chatham",
+        "LC_ALL": "C",
+    }
+    process = relay(to_http(db, receiver), environment=environment).wait_ready()
+    db.sql("SELECT walrelay.emit_raw('ü', '\\x5c00', key => 'ü', type => clock_timestamp()::date::text)")
+    [request] = receiver.wait_for(1)
+    assert request.body == b"\x5c\x00"
+    assert request.headers["x-walrelay-key"] == "%C3%BC"
+    until(lambda: process.status()["replay_events"] == 0, what="all is recorded")
+
+
+def test_names_that_need_quotes_work(cluster, schema_template, receiver, relay):
+    database = cluster.database(schema_template)
+    try:
+        database.create_relay_role()
+        database.publication = "Käse, \"x\" '"
+        database.sql(
+            "CREATE PUBLICATION \"Käse, \"\"x\"\" '\" FOR TABLE walrelay.outbox"
+            " WITH (publish = 'insert', publish_via_partition_root = true)"
+        )
+        database.sql('CREATE SCHEMA "Sch.ema"')
+        database.sql('CREATE TABLE "Sch.ema"."Ta""b le" ("Id" int, "bo""dy" text)')
+        database.sql(
+            "ALTER PUBLICATION \"Käse, \"\"x\"\" '\" ADD TABLE \"Sch.ema\".\"Ta\"\"b le\""
+        )
+        database.create_slot()
+        settings = config(
+            database,
+            {"endpoint": {"http": {"url": receiver.url}}},
+            [
+                outbox_to("endpoint"),
+                {
+                    "from": '"Sch.ema"."Ta""b le"',
+                    "shape": {"id": "{Id}", "payload": 'bo"dy'},
+                    "to": "endpoint",
+                },
+            ],
+        )
+        settings["source"]["publication"] = [database.publication]
+        relay(settings).wait_ready()
+        database.sql('INSERT INTO "Sch.ema"."Ta""b le" VALUES (5, \'x\')')
+        emit(database, 1)
+        assert sorted(request.body for request in receiver.wait_for(2)) == [b"x", b'{"n": 1}']
+        assert Arrivals.of([one for one in receiver.requests if one.body != b"x"]).distinct == {1}
+    finally:
+        database.drop()

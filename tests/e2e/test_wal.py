@@ -1,0 +1,76 @@
+"""The relay neither holds WAL back nor makes any when there is nothing to do."""
+
+from support.events import emit, to_discard, to_http
+from support.wait import stays, until
+
+
+def test_an_idle_outbox_beside_busy_tables_lets_the_slot_follow(db, receiver, relay):
+    process = relay(to_http(db, receiver)).wait_ready()
+    db.sql("CREATE TABLE busy (n int, text text)")
+    for _ in range(3):
+        for _ in range(4):
+            db.sql("INSERT INTO busy SELECT n, repeat('x', 300) FROM generate_series(1, 2000) n")
+        written = db.wal_position()
+        until(
+            lambda: db.slot_state()[1] > written - (1 << 20),
+            20,
+            lambda: f"confirmed_flush follows: {db.slot_state()} {written}",
+        )
+    assert receiver.requests == []
+    assert process.status()["lag_bytes"] < 1 << 20
+
+
+def test_another_busy_database_of_the_server_lets_the_slot_follow(db, more_dbs, relay):
+    process = relay(to_discard(db)).wait_ready()
+    other = more_dbs()
+    other.sql("CREATE TABLE busy (n int, text text)")
+    other.sql("INSERT INTO busy SELECT n, repeat('x', 300) FROM generate_series(1, 10000) n")
+    written = db.wal_position()
+    until(
+        lambda: db.slot_state()[1] > written - (1 << 20),
+        20,
+        lambda: f"confirmed_flush follows: {db.slot_state()} {written}",
+    )
+    assert process.ready()
+
+
+def test_an_idle_server_is_not_written_to(new_cluster, new_db, relay):
+    # Without autovacuum and background writer nobody else writes WAL.
+    database = new_db(
+        new_cluster(autovacuum="off", checkpoint_timeout="1h", bgwriter_delay="10s")
+    )
+    process = relay(to_discard(database)).wait_ready()
+    emit(database, 1)
+    until(lambda: process.delivered("nothing") == 1, what="the row is delivered")
+    until(lambda: process.status()["replay_events"] == 0, what="it is recorded")
+    recorded = database.value("SELECT updated_at FROM walrelay.progress")
+    # The server itself notes running transactions once after the last change.
+    stays(
+        lambda: database.value("SELECT updated_at FROM walrelay.progress") == recorded,
+        6,
+        lambda: f"the record stays as it is: {process.status()}",
+        every=0.5,
+    )
+    before = database.wal_position()
+    stays(
+        lambda: database.wal_position() - before < 256,
+        4,
+        lambda: f"WAL grew by {database.wal_position() - before} bytes",
+        every=0.5,
+    )
+
+
+def test_an_update_of_the_record_is_hot_and_its_page_doesnt_bloat(db, relay):
+    process = relay(to_discard(db)).wait_ready()
+    for number in range(4):
+        emit(db, number)
+        until(lambda: process.status()["replay_events"] == 0, what="it is recorded")
+    process.stop()
+    until(
+        lambda: (db.value("SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'progress'")) > 2,
+        what="the statistics arrive",
+    )
+    [[updates, hot]] = db.sql(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'progress'"
+    )
+    assert hot == updates
