@@ -6,13 +6,13 @@
 #include <string>
 #include <utility>
 
-#include "conninfo_user.hpp"
 #include "install_script.hpp"
 #include "installer.hpp"
 #include "task.hpp"
 #include "walrelay/cli/commands.hpp"
 #include "walrelay/config/reader.hpp"
 #include "walrelay/core/escape.hpp"
+#include "walrelay/postgres/conninfo_user.hpp"
 
 namespace walrelay::cli {
 
@@ -80,7 +80,7 @@ exit_code sql(const common_options& options, const sql_options& what) {
     } else {
         model = read_map(options.config_file);
         if (!model) return exit_code::configuration;
-        const auto role = conninfo_user(model->source.conninfo);
+        const auto role = postgres::conninfo_user(model->source.conninfo);
         if (role.has_error()) {
             complain(role.error().text());
             return exit_code::configuration;

@@ -39,7 +39,7 @@ std::optional<json> ask_relay(const config::admin& admin) {
     if (body == std::string::npos || answer.find(" 200 ") > answer.find("\r\n"))
         return std::nullopt;
     json parsed = json::parse(answer.substr(body + 4), nullptr, false);
-    if (parsed.is_discarded()) return std::nullopt;
+    if (!parsed.is_object()) return std::nullopt;
     return parsed;
 }
 

@@ -188,9 +188,9 @@ std::optional<status_message> engine::status_due(time_point now, bool at_once) {
                          now, at_once);
 }
 
-time_point engine::wake_at() const noexcept {
+time_point engine::wake_at(bool sending) const noexcept {
     time_point wake = std::min(progress_.wake_at(ledger_), feedback_.wake_at(progress_.recorded()));
-    if (halted_) return wake;
+    if (halted_ || !sending) return wake;
     for (const lanes& one : sinks_)
         wake = std::min(wake, one.wake_at());
     return wake;

@@ -46,7 +46,7 @@ void lanes::leave_queue(delivery_index at) {
     if (one.target_probe) {  // was chosen, was not sent: the next one is
         one.target_probe = false;
         if (const auto shut = targets_.find(one.target_hash); shut != targets_.end()) {
-            shut->second.probing = false;
+            shut->second.probe = no_delivery;
             targets_due_ = std::min(targets_due_, shut->second.until);
         }
     }
@@ -59,7 +59,8 @@ std::optional<delivery_index> lanes::next(time_point now) {
     release_due(now);
     while (!ready_.empty()) {
         const bool sink_stalled = barrier_.failures > 0;
-        if (sink_stalled && (barrier_.probing || now < barrier_.until)) return std::nullopt;
+        if (sink_stalled && (barrier_.probe != no_delivery || now < barrier_.until))
+            return std::nullopt;
         if (suspects_ > 0 && in_flight_ > 0)
             return std::nullopt;  // one at a time, to see whom to blame
 
@@ -67,7 +68,10 @@ std::optional<delivery_index> lanes::next(time_point now) {
         ready_.remove(pool_, at);
         if (!targets_.empty() && held_by_target(at, now)) continue;
 
-        if (sink_stalled) barrier_.probing = pool_[at].sink_probe = true;
+        if (sink_stalled) {
+            barrier_.probe = at;
+            pool_[at].sink_probe = true;
+        }
         start_attempt(at);
         return at;
     }
@@ -86,6 +90,7 @@ void lanes::start_attempt(delivery_index at) {
     }
     one.now = delivery::state::in_flight;
     one.sent_alone = in_flight_ == 0 && suspects_ > 0;
+    full_ = false;
     ++one.serial;
     ++one.attempts;
     ++in_flight_;
@@ -96,7 +101,9 @@ void lanes::sent_back(delivery_index at) {
     --one.attempts;
     --in_flight_;
     if (one.in_lane) --lane_of(at).in_flight;
-    if (one.sink_probe) barrier_.probing = one.sink_probe = false;
+    if (one.sink_probe) barrier_.probe = no_delivery;
+    one.sink_probe = false;
+    full_ = true;
     one.now = delivery::state::ready;
     ready_.push_front(pool_, at);
 }
@@ -115,14 +122,15 @@ void lanes::release_due(time_point now) {
     if (now < targets_due_) return;
     targets_due_ = never;
     for (auto& [target, shut] : targets_) {
-        if (shut.probing || shut.held.empty()) continue;
+        if (shut.probe != no_delivery || shut.held.empty()) continue;
         if (shut.until > now) {
             targets_due_ = std::min(targets_due_, shut.until);
             continue;
         }
         const delivery_index oldest = shut.held.front();
         shut.held.remove(pool_, oldest);
-        shut.probing = pool_[oldest].target_probe = true;
+        shut.probe = oldest;
+        pool_[oldest].target_probe = true;
         pool_[oldest].now = delivery::state::ready;
         ready_.push_front(pool_, oldest);
     }
@@ -133,13 +141,14 @@ bool lanes::held_by_target(delivery_index at, time_point now) {
     const auto found = targets_.find(pool_[at].target_hash);
     if (found == targets_.end() || pool_[at].target_probe) return false;
     barrier& shut = found->second;
-    if (!shut.probing && now >= shut.until) {
-        shut.probing = pool_[at].target_probe = true;
+    if (shut.probe == no_delivery && now >= shut.until) {
+        shut.probe = at;
+        pool_[at].target_probe = true;
         return false;
     }
     pool_[at].now = delivery::state::gated;
     shut.held.push_back(pool_, at);
-    if (!shut.probing) targets_due_ = std::min(targets_due_, shut.until);
+    if (shut.probe == no_delivery) targets_due_ = std::min(targets_due_, shut.until);
     return true;
 }
 
@@ -169,6 +178,11 @@ lanes::verdict lanes::attempt_ended(delivery_index at, const outcome& seen, time
     --in_flight_;
     if (one.orphaned) {
         one.now = delivery::state::unused;
+        return verdict::resolved;
+    }
+    if (seen.what == outcome_class::delivered && !one.in_lane && barrier_.failures == 0 &&
+        targets_.empty()) {  // the good path
+        take_out(at);
         return verdict::resolved;
     }
     if (one.in_lane) --lane_of(at).in_flight;
@@ -326,7 +340,7 @@ void lanes::close_barriers(delivery_index at, const outcome& seen, const directi
             shut.until = now + follows.wait;
             shut.reason = seen.reason;
         }
-        if (probe) shut.probing = false;
+        if (probe) shut.probe = no_delivery;
     };
     // What an answer says of the event or of a topic shows that the sink itself answers.
     const bool sink_answers =
@@ -355,17 +369,26 @@ void lanes::close_barriers(delivery_index at, const outcome& seen, const directi
 
 void lanes::open_sink() {
     barrier_.failures = 0;
-    barrier_.probing = false;
+    barrier_.probe = no_delivery;
     barrier_.reason.clear();
 }
 
-/// What waited is older than what is ready: it goes first, in its own order.
+/// What waited is older than what is ready: it goes first, in its own order. A probe that was
+/// chosen and not sent yet is older still.
 void lanes::open_target(std::uint64_t target) {
     const auto found = targets_.find(target);
     if (found == targets_.end()) return;
     queue_list held = found->second.held;
+    const delivery_index probe = found->second.probe;
     targets_.erase(found);
     std::vector<delivery_index> oldest_first;
+    if (probe != no_delivery) {
+        pool_[probe].target_probe = false;
+        if (pool_[probe].now == delivery::state::ready) {
+            ready_.remove(pool_, probe);
+            oldest_first.push_back(probe);
+        }
+    }
     while (!held.empty()) {
         oldest_first.push_back(held.front());
         held.remove(pool_, held.front());
@@ -396,10 +419,10 @@ void lanes::forget(const std::function<void(delivery_index)>& drop) {
     ready_.clear();
     lanes_.clear();
     retries_ = {};
-    barrier_.probing = false;
+    barrier_.probe = no_delivery;
     for (auto& [target, shut] : targets_) {
         shut.held.clear();
-        shut.probing = false;
+        shut.probe = no_delivery;
     }
     failed_lanes_ = suspects_ = 0;
     targets_due_ = never;
@@ -409,7 +432,7 @@ void lanes::forget(const std::function<void(delivery_index)>& drop) {
 time_point lanes::wake_at() const noexcept {
     time_point wake = targets_due_;
     if (!retries_.empty()) wake = std::min(wake, retries_.top().at);
-    if (barrier_.failures > 0 && !barrier_.probing && !ready_.empty())
+    if (barrier_.failures > 0 && barrier_.probe == no_delivery && !ready_.empty() && !full_)
         wake = std::min(wake, barrier_.until);
     return wake;
 }

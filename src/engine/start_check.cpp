@@ -95,10 +95,12 @@ std::optional<start_refusal> refuse_start(const start_facts& facts) {
 
 connection_fault classify(const std::string& sqlstate, const std::string& text) noexcept {
     if (sqlstate.empty()) {
-        // libpq gives no code for what fails before the server answers; TLS doesn't mend itself.
-        const bool tls = text.find("certificate") != std::string::npos ||
-                         text.find("does not support SSL") != std::string::npos;
-        return tls ? connection_fault::configuration : connection_fault::transient;
+        // libpq gives no code for what fails on its own side; these don't mend themselves.
+        for (const char* const permanent :
+             {"certificate", "does not support SSL", "no password supplied"}) {
+            if (text.find(permanent) != std::string::npos) return connection_fault::configuration;
+        }
+        return connection_fault::transient;
     }
     if (sqlstate == "55006") return connection_fault::slot_busy;
     const std::string_view code{sqlstate};

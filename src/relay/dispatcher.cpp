@@ -1,5 +1,7 @@
 #include "walrelay/relay/dispatcher.hpp"
 
+#include <algorithm>
+
 #include <spdlog/spdlog.h>
 
 #include "walrelay/core/escape.hpp"
@@ -60,6 +62,14 @@ void dispatcher::pump(time_point now) {
             pump_sink(index, now);
     }
     free_released();
+    for (std::size_t index = 0; index < counters_.size(); ++index) {
+        if (engine_.sink(index).unresolved() == 0) counters_[index].moved_at = now;
+    }
+}
+
+bool dispatcher::moves(time_point now, duration limit) const noexcept {
+    return std::all_of(counters_.begin(), counters_.end(),
+                       [&](const sink_counters& one) { return now - one.moved_at <= limit; });
 }
 
 void dispatcher::pump_sink(std::size_t index, time_point now) {
@@ -96,7 +106,7 @@ void dispatcher::ended(std::size_t sink, engine::attempt_token token,
     switch (outcome.what) {
         case engine::outcome_class::delivered:
             ++count.delivered;
-            last_delivery_ = now;
+            count.moved_at = now;
             break;
         case engine::outcome_class::transient:
             ++count.transient;

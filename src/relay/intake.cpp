@@ -72,7 +72,7 @@ void intake::take(const pgoutput::row_inserted& row, postgres::frame& received) 
                        "the row has " + std::to_string(size) + " bytes, limits.event_bytes is " +
                            std::to_string(model_.limits.event_bytes));
     }
-    if (!table.plan) return halt_on(table, row, received, table.broken);
+    if (!table.plan) return halt_on(table, row, received, table.broken);  // which names the table
 
     const event::routing routed = table.plan->decide(row.row, placements_);
     switch (routed.what) {

@@ -20,6 +20,8 @@ constexpr backoff between_connections{std::chrono::milliseconds{200}, std::chron
 constexpr duration seldom_wait = std::chrono::seconds{60};
 constexpr duration slot_wait = std::chrono::milliseconds{500};
 constexpr duration heartbeat = std::chrono::seconds{1};
+constexpr duration stop_limit =
+    std::chrono::seconds{11};  // ten to drain; a record, a status and a close take milliseconds
 constexpr int exit_invariant = 70;
 
 std::uint64_t random_seed() {
@@ -117,8 +119,11 @@ asio::awaitable<void> relay::live() {
         if (last.what == ending::next::stop) break;
         if (last.what == ending::next::give_up) {
             exit_code_ = last.exit_code;
-            if (last.exit_code != 2)
-                co_await wakeup_.wait(std::chrono::steady_clock::now() + model_.source.exit_delay);
+            const time_point exit_at = std::chrono::steady_clock::now() + model_.source.exit_delay;
+            while (last.exit_code != 2 && !stopping_ &&
+                   std::chrono::steady_clock::now() < exit_at) {
+                co_await wakeup_.wait(exit_at);
+            }
             break;
         }
         co_await wait_before_retry(last);
@@ -139,12 +144,24 @@ asio::awaitable<void> relay::wait_before_retry(const ending& last) {
 asio::awaitable<void> relay::watch_signals() {
     auto first = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (std::get<0>(first)) co_return;
+    stopping_ = true;
+    state_ = "stopping";
+    if (!stream_) {  // nothing was read that could be delivered, recorded or acknowledged
+        spdlog::info("stopping");
+        co_return stop(exit_code_);
+    }
     spdlog::info(
         "stopping: what was read is delivered first, for at most 10 s; a second signal stops at "
         "once");
-    stopping_ = true;
-    state_ = "stopping";
     wakeup_.notify();
+    asio::steady_timer limit{loop_, stop_limit};
+    limit.async_wait([this](const boost::system::error_code& cancelled) {
+        if (cancelled) return;
+        spdlog::warn(
+            "stopped: the server or a sink didn't answer in time; what was not acknowledged comes "
+            "again");
+        loop_.stop();
+    });
     auto second = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (std::get<0>(second)) co_return;
     spdlog::warn("stopped at once: what was not acknowledged comes again after the restart");

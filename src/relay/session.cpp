@@ -124,7 +124,9 @@ asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connecti
     if (!record) co_return ending_of(record.error());
     if (!*record) co_return ending{ending::next::retry};
 
-    const bool same_history = history_ && same_timeline(*history_, facts.identity);
+    // A record below what we acknowledged was made anew by somebody: it alone counts.
+    const bool same_history = history_ && same_timeline(*history_, facts.identity) &&
+                              (*record)->safe >= desk_.decisions().acknowledgements().acked();
     desk_.decisions().stream_started((*record)->safe, same_history,
                                      status_period(facts.settings.wal_sender_timeout_ms), now());
     history_ = facts.identity;
@@ -183,7 +185,7 @@ asio::awaitable<relay::ending> relay::stream_until_end() {
 asio::awaitable<void> relay::drain(time_point deadline) {
     intake_->stop_at_commit();
     const engine::engine& decisions = desk_.decisions();
-    while (now() < deadline && !stream_end_) {
+    while (now() < deadline && !stream_end_ && !taken_over_) {
         tick();
         const bool reading_ends = intake_->stopped() || intake_->paused();
         if (reading_ends && decisions.in_flight() == 0)
@@ -250,8 +252,7 @@ asio::awaitable<void> relay::leave_stream(bool tell_last_status) {
 /// While nothing moves, the server's stop can only be seen by asking it. The connection isn't kept:
 /// an idle one would hold up a smart shutdown.
 asio::awaitable<void> relay::probe_server() {
-    const bool nothing_moves =
-        !desk_.decisions().idle() && now() - desk_.last_delivery() > probe_period;
+    const bool nothing_moves = !desk_.moves(now(), probe_period);
     if (!(nothing_moves || intake_->paused()) || now() - last_probe_ < probe_period) co_return;
     last_probe_ = now();
     postgres::connect_options options;
@@ -363,7 +364,7 @@ void relay::changed() {
 
 /// Fires when time alone changes a decision. One that is armed too early only looks once more.
 void relay::arm_timer() {
-    const time_point wake = desk_.decisions().wake_at();
+    const time_point wake = desk_.decisions().wake_at(desk_.sending());
     if (wake >= timer_at_) return;
     timer_at_ = std::max(wake, now() + shortest_timer);
     timer_.expires_at(timer_at_);

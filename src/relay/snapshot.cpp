@@ -162,12 +162,17 @@ void relay::add_readiness(admin::snapshot& shown) const {
                               ": " + stall.reason);
         }
     }
-    const bool moves = std::chrono::steady_clock::now() - desk_.last_delivery() < moving;
-    if (!shown.limit_held_by.empty() && !moves) reasons.push_back(shown.limit_held_by);
-    for (const admin::sink_figures& sink : shown.sinks) {
-        if (!sink.notice.empty() && sink.waiting + sink.in_flight > 0 && !moves) {
-            reasons.push_back("sink " + sink.name + ": " + sink.notice);
-        }
+    const time_point now = std::chrono::steady_clock::now();
+    if (!shown.limit_held_by.empty() && !desk_.moves(now, moving)) {
+        reasons.push_back(shown.limit_held_by);
+    }
+    for (std::size_t index = 0; index < shown.sinks.size(); ++index) {
+        const admin::sink_figures& sink = shown.sinks[index];
+        if (now - desk_.counters()[index].moved_at <= moving) continue;
+        std::string reason = sink.notice;
+        if (!sink.stalls.empty()) reason = sink.stalls.front().reason;
+        if (reason.empty()) reason = "no answer yet";
+        reasons.push_back("sink " + sink.name + ": nothing is delivered: " + reason);
     }
     shown.ready = reasons.empty();
 }

@@ -108,7 +108,7 @@ def deliver_in_one_transaction(database, process, count):
         lambda: f"{count} rows: {process.status()}",
         every=0.2,
     )
-    until(lambda: process.status()["replay_events"] == 0, what="all is recorded")
+    process.wait_settled()
 
 
 @pytest.mark.parametrize(

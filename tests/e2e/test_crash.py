@@ -121,7 +121,7 @@ def test_when_the_sql_connection_is_terminated_the_relay_goes_on(db, receiver, r
             " AND backend_type = 'client backend'",
             [db.relay_user],
         )
-    until(lambda: process.status()["replay_events"] == 0, what="all is recorded")
+    process.wait_settled()
     arrivals = Arrivals.of(receiver.requests)
     assert arrivals.distinct == set(range(5))
     assert arrivals.differing == []
@@ -166,11 +166,7 @@ def test_with_synchronous_commit_off_a_server_crash_loses_nothing_and_the_relay_
         until(
             lambda: set(numbers(receiver.requests)) >= set(range(count)), 20, "the rows of the round"
         )
-        until(lambda: process.status()["replay_events"] == 0, what="all is recorded")
-        until(
-            lambda: process.status()["acked"] == process.status()["recorded"],
-            what="all is acknowledged",
-        )
+        process.wait_settled()
         acknowledged = position(process.status()["acked"])
         server.kill9()
         server.start()

@@ -35,7 +35,7 @@ def test_a_stop_is_not_held_up_by_an_idle_relay(mode, own_db, receiver, relay):
     process = relay(to_http(own_db, receiver)).wait_ready()
     emit(own_db, 0, 9)
     receiver.wait_for(10)
-    until(lambda: process.status()["replay_events"] == 0, what="all is recorded")
+    process.wait_settled()
     if mode == "smart":
         # The SQL connection is closed after ten seconds without use; a smart stop waits for it.
         assert stop_and_measure(own_db.cluster, mode, 15) < 13

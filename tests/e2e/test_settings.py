@@ -61,13 +61,12 @@ def test_hostile_settings_of_the_role_change_no_byte_and_no_promise(either_db, r
     [request] = receiver.wait_for(1)
     assert {name: request.headers.get(name) for name in expected} == expected
     assert request.body == b"\x5c\x00\xff"
-    until(lambda: process.status()["replay_events"] == 0, what="all is recorded")
-    assert process.status()["acked"] == process.status()["recorded"]
+    process.wait_settled()
     assert process.stop() == 0
     process.start(wait=True)
     emit(db, 1, 50, keys=5)
     receiver.wait_for(51)
-    until(lambda: process.status()["replay_events"] == 0, what="all is recorded")
+    process.wait_settled()
     assert len(receiver.requests) == 51
 
 
@@ -85,7 +84,7 @@ def test_settings_of_the_environment_change_no_byte(db, receiver, relay):
     [request] = receiver.wait_for(1)
     assert request.body == b"\x5c\x00"
     assert request.headers["x-walrelay-key"] == "%C3%BC"
-    until(lambda: process.status()["replay_events"] == 0, what="all is recorded")
+    process.wait_settled()
 
 
 def test_names_that_need_quotes_work(cluster, schema_template, receiver, relay):

@@ -40,7 +40,7 @@ def deliver_some(database, receiver, process):
     process.start(wait=True)
     emit(database, 0, 9)
     receiver.wait_for(10)
-    until(lambda: process.status()["replay_events"] == 0, what="all is recorded")
+    process.wait_settled()
     assert process.stop() == 0
 
 
@@ -176,7 +176,7 @@ def test_a_second_relay_waits_and_takes_over_when_the_first_is_killed(db, receiv
     second.wait_log("waiting until it is free")
     emit(db, 1)
     receiver.wait_for(1)
-    until(lambda: first.status()["replay_events"] == 0, what="all is recorded")
+    first.wait_settled()
     assert db.value("SELECT epoch FROM walrelay.progress") == 1
     first.kill9()
     second.wait_ready()
@@ -189,7 +189,7 @@ def test_a_relay_whose_epoch_was_drawn_by_another_stops_sending(db, receiver, re
     process = relay(to_http(db, receiver)).wait_ready()
     emit(db, 1)
     receiver.wait_for(1)
-    until(lambda: process.status()["replay_events"] == 0, what="all is recorded")
+    process.wait_settled()
     db.sql("UPDATE walrelay.progress SET epoch = epoch + 5")
     emit(db, 2)
     process.wait_log("another relay has taken over slot")

@@ -42,7 +42,7 @@ def test_an_idle_server_is_not_written_to(new_cluster, new_db, relay):
     process = relay(to_discard(database)).wait_ready()
     emit(database, 1)
     until(lambda: process.delivered("nothing") == 1, what="the row is delivered")
-    until(lambda: process.status()["replay_events"] == 0, what="it is recorded")
+    process.wait_settled()
     recorded = database.value("SELECT updated_at FROM walrelay.progress")
     # The server itself notes running transactions once after the last change.
     stays(
@@ -64,7 +64,7 @@ def test_an_update_of_the_record_is_hot_and_its_page_doesnt_bloat(db, relay):
     process = relay(to_discard(db)).wait_ready()
     for number in range(4):
         emit(db, number)
-        until(lambda: process.status()["replay_events"] == 0, what="it is recorded")
+        process.wait_settled()
     process.stop()
     until(
         lambda: (db.value("SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'progress'")) > 2,

@@ -44,6 +44,8 @@ struct halt_info {
 class engine {
 public:
     explicit engine(const engine_options& options);
+    engine(const engine&) = delete;  // its parts refer to each other
+    engine& operator=(const engine&) = delete;
 
     // ---- the stream
 
@@ -108,8 +110,8 @@ public:
 
     // ---- views
 
-    /// When time alone can change an answer.
-    [[nodiscard]] time_point wake_at() const noexcept;
+    /// When time alone can change an answer. `sending`: next() is asked at all.
+    [[nodiscard]] time_point wake_at(bool sending = true) const noexcept;
 
     [[nodiscard]] const std::optional<halt_info>& halted() const noexcept { return halted_; }
 

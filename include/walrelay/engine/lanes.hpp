@@ -111,7 +111,7 @@ private:
     /// Of the sink, or of one target.
     struct barrier {
         std::uint32_t failures = 0;
-        bool probing = false;  ///< its probe was chosen: ready or in flight
+        delivery_index probe = no_delivery;  ///< chosen: ready or in flight
         time_point until{};
         time_point since{};
         std::string reason;
@@ -161,6 +161,7 @@ private:
     std::size_t suspects_ =
         0;  ///< unresolved records of refused batches; > 0: one record at a time
     time_point targets_due_ = never;  ///< the earliest time at which a stalled target may be probed
+    bool full_ = false;               ///< the sink took no more: time alone changes nothing
     bool laned_;  ///< every keyed delivery is in a lane; pipelined: only after a failure
 };
 

@@ -25,8 +25,9 @@ public:
     explicit progress_schedule(std::uint64_t replay_events) noexcept
         : replay_limit_{replay_events} {}
 
-    /// The record as it was read or drawn at the start of a connection; counts start again. `behind`: units
-    /// above it were resolved before, so a write is owed though nothing new is resolved.
+    /// The record as it was read or drawn at the start of a connection; counts start again.
+    /// `behind`: units above it were resolved before, so a write is owed though nothing new is
+    /// resolved.
     void restart(lsn recorded, bool behind, time_point now);
 
     struct write {

@@ -37,6 +37,8 @@ struct sink_counters {
     std::uint64_t event = 0;
     std::uint64_t unknown = 0;
     std::string notice;
+    time_point
+        moved_at{};  ///< the last delivery, or the last time that nothing was left to deliver
 };
 
 class dispatcher final : public sink::listener {
@@ -56,6 +58,8 @@ public:
     /// Nothing new is sent any more.
     void stop_sending() noexcept { sending_ = false; }
 
+    [[nodiscard]] bool sending() const noexcept { return sending_; }
+
     void start_sending(std::uint64_t epoch) noexcept {
         epoch_ = epoch;
         sending_ = true;
@@ -74,8 +78,8 @@ public:
 
     [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
 
-    /// The time of the last delivery; for "nothing moves".
-    [[nodiscard]] time_point last_delivery() const noexcept { return last_delivery_; }
+    /// No sink has work that it hasn't moved for longer than `limit`.
+    [[nodiscard]] bool moves(time_point now, duration limit) const noexcept;
 
     /// Builds the event once more to name it. `sink` beyond the last: without key and destination.
     [[nodiscard]] event_name name_of(engine::event_slot slot, std::size_t sink) const;
@@ -98,7 +102,6 @@ private:
     event::record record_;  ///< used again for each attempt
     std::uint64_t epoch_ = 0;
     bool sending_ = false;
-    time_point last_delivery_{};
     std::vector<std::unique_ptr<sink::sink>>
         sinks_;  ///< first to go: the frames outlive what points to them
 };

@@ -1,4 +1,4 @@
-"""Rows that go to Kafka: the sink map, a writer in full flow, and what the topic must hold after it."""
+"""Rows that go to Kafka: the sink map, a writer in full flow, and what the topic must hold then."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from .wait import until
 
 
 def to_kafka(database, broker, topic=None, kafka=None, route=None, **sections):
-    """A sink map that sends the outbox to the broker, by default to the topic that each row names."""
+    """A sink map that sends the outbox to the broker; without `topic`, to the one of each row."""
     sink = {"kafka": {"brokers": broker.bootstrap, "metadata": True, **(kafka or {})}}
     more = {"topic": topic} if topic else {}
     return config(
@@ -110,7 +110,7 @@ def commit_many(database, count, rows=100, keys=20):
 
 
 def murmur2(key):
-    """The hash by which Java's producer places a key: partition = (hash & 0x7fffffff) % partitions."""
+    """The hash by which Java's producer places a key; see partition_of."""
     factor, mask = 0x5BD1E995, 0xFFFFFFFF
     found = 0x9747B28C ^ len(key)
     whole = len(key) & ~3

@@ -37,7 +37,7 @@ def config(database, sinks, routes, source=None, **sections):
     }
 
 
-def run_command(*arguments, deadline=60):
+def run_command(*arguments, deadline=60, environment=None):
     """`walrelay ARGUMENTS`, to its end: a CompletedProcess with text output."""
     return subprocess.run(
         [binary(), *map(str, arguments)],
@@ -46,6 +46,7 @@ def run_command(*arguments, deadline=60):
         text=True,
         timeout=deadline,
         check=False,
+        env={**os.environ, **(environment or {})},
     )
 
 
@@ -191,6 +192,16 @@ class Relay:
         """How many events the sink has delivered since the relay started."""
         [figures] = [entry for entry in self.status()["sinks"] if entry["name"] == sink]
         return figures["delivered"]
+
+    def wait_settled(self, deadline=15):
+        """Until all that was read is delivered, recorded and acknowledged."""
+
+        def settled():
+            status = self.status()
+            nothing_waits = status["in_flight_events"] == 0 == status["replay_events"]
+            return nothing_waits and status["acked"] == status["recorded"]
+
+        until(settled, deadline, lambda: f"all is acknowledged: {self.get('/status')[1]}")
 
     def metrics(self):
         """Every sample of /metrics: 'name{labels}' to its value."""

@@ -11,11 +11,12 @@ namespace {
 constexpr time_point start{1h};
 const engine::outcome delivered{engine::outcome_class::delivered};
 
-engine::engine streaming(std::uint64_t events, std::uint64_t bytes, std::uint64_t replay) {
-    engine::engine made{{{lane_depth::pipelined}, events, bytes, replay, 1}};
-    made.stream_started(lsn{100}, false, 10s, start);
-    return made;
-}
+struct streaming : engine::engine {
+    streaming(std::uint64_t events, std::uint64_t bytes, std::uint64_t replay)
+        : engine{{{lane_depth::pipelined}, events, bytes, replay, 1}} {
+        stream_started(lsn{100}, false, 10s, start);
+    }
+};
 
 engine::event_slot add(engine::engine& decisions, std::size_t bytes = 10) {
     const event::placement place{0, 1, 1, false};
@@ -26,7 +27,7 @@ engine::event_slot add(engine::engine& decisions, std::size_t bytes = 10) {
 
 TEST_CASE("reading pauses when events in memory reach their limit, and goes on below seven eighths",
           "[limits]") {
-    auto decisions = streaming(8, 1 << 20, 1000);
+    streaming decisions{8, 1 << 20, 1000};
     static_cast<void>(decisions.begin(lsn{200}, 1));
     for (int i = 0; i < 8; ++i)
         static_cast<void>(add(decisions));
@@ -42,7 +43,7 @@ TEST_CASE("reading pauses when events in memory reach their limit, and goes on b
 }
 
 TEST_CASE("reading pauses when bytes in memory reach their limit", "[limits]") {
-    auto decisions = streaming(1000, 100, 1000);
+    streaming decisions{1000, 100, 1000};
     static_cast<void>(decisions.begin(lsn{200}, 1));
     static_cast<void>(add(decisions, 99));
     CHECK(decisions.wants_rows());
@@ -52,7 +53,7 @@ TEST_CASE("reading pauses when bytes in memory reach their limit", "[limits]") {
 }
 
 TEST_CASE("the transaction that is being read never counts against replay_events", "[limits]") {
-    auto decisions = streaming(1000, 1 << 20, 10);
+    streaming decisions{1000, 1 << 20, 10};
     static_cast<void>(decisions.begin(lsn{200}, 1));
     for (int i = 0; i < 50; ++i) {
         static_cast<void>(add(decisions));
@@ -68,14 +69,14 @@ TEST_CASE("the transaction that is being read never counts against replay_events
 }
 
 TEST_CASE("a transaction that the record covers is not sent again in part", "[limits]") {
-    auto decisions = streaming(1000, 1 << 20, 10);
+    streaming decisions{1000, 1 << 20, 10};
     CHECK_FALSE(decisions.begin(lsn{99}, 1));
     decisions.commit(lsn{100});
     CHECK(decisions.begin(lsn{100}, 1));
 }
 
 TEST_CASE("memory follows what is unresolved, not the length of a transaction", "[limits]") {
-    auto decisions = streaming(100, 1 << 20, 10);
+    streaming decisions{100, 1 << 20, 10};
     static_cast<void>(decisions.begin(lsn{200}, 1));
     for (int i = 0; i < 100'000; ++i) {
         const auto slot = add(decisions);
@@ -87,7 +88,7 @@ TEST_CASE("memory follows what is unresolved, not the length of a transaction", 
 }
 
 TEST_CASE("a row that no route takes halts, and nothing behind it is safe", "[limits]") {
-    auto decisions = streaming(100, 1 << 20, 10);
+    streaming decisions{100, 1 << 20, 10};
     static_cast<void>(decisions.begin(lsn{200}, 1));
     const auto row = decisions.add_unroutable(10, "no route");
     decisions.commit(lsn{300});

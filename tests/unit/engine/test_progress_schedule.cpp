@@ -103,7 +103,8 @@ TEST_CASE("a snapshot is stored once everything before it is delivered", "[progr
     CHECK(one.progress.due(one.units, start + 2s)->delivered_snapshot == "10:20:");
 }
 
-TEST_CASE("what was delivered before a reconnect and not recorded is recorded after it", "[progress]") {
+TEST_CASE("what was delivered before a reconnect and not recorded is recorded after it",
+          "[progress]") {
     scheduled one;
     deliver(one.units, lsn{1100});
     one.units.restart();

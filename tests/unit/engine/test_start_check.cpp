@@ -82,5 +82,6 @@ TEST_CASE("errors of Postgres are tried again, waited for, or told to the operat
     CHECK(classify("55006", "") == connection_fault::slot_busy);
     CHECK(classify("28P01", "") == connection_fault::configuration);
     CHECK(classify("42704", "") == connection_fault::configuration);
+    CHECK(classify("", "fe_sendauth: no password supplied") == connection_fault::configuration);
     CHECK(classify("", "SSL error: certificate verify failed") == connection_fault::configuration);
 }

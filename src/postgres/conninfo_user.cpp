@@ -1,4 +1,4 @@
-#include "conninfo_user.hpp"
+#include "walrelay/postgres/conninfo_user.hpp"
 
 #include <libpq-fe.h>
 
@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-namespace walrelay::cli {
+namespace walrelay::postgres {
 
 namespace {
 
@@ -47,4 +47,4 @@ result<std::string> conninfo_user(const std::string& conninfo) {
                  "user=..."};
 }
 
-}  // namespace walrelay::cli
+}  // namespace walrelay::postgres
