@@ -11,7 +11,7 @@ namespace asio = boost::asio;
 namespace {
 
 std::string sql_name(const std::string& schema, const std::string& table) {
-    return quote_identifier(schema) + "." + quote_identifier(table);
+    return printable(quote_identifier(schema) + "." + quote_identifier(table));
 }
 
 std::optional<error> judge_settings(const postgres::server_settings& settings,
@@ -54,23 +54,24 @@ std::optional<error> judge_publications(const postgres::publications& published,
     for (const std::string& name : model.source.publications) {
         const auto found = std::find_if(published.found.begin(), published.found.end(),
                                         [&](const auto& one) { return one.name == name; });
-        const std::string object = "publication " + quote_identifier(name);
+        const std::string object = "publication " + printable(quote_identifier(name));
         if (found == published.found.end()) {
             return error{"start from", object, "it does not exist",
                          "run walrelay sql -c FILE --apply, which creates publication and slot"};
         }
         if (!found->publishes_insert) {
-            return error{
-                "start from", object, "it doesn't publish inserts, so no row would ever arrive",
-                "ALTER PUBLICATION " + quote_identifier(name) + " SET (publish = 'insert')"};
+            return error{"start from", object,
+                         "it doesn't publish inserts, so no row would ever arrive",
+                         "ALTER PUBLICATION " + printable(quote_identifier(name)) +
+                             " SET (publish = 'insert')"};
         }
     }
     for (const postgres::published_table& table : published.tables) {
         if (routes.names(table.schema, table.name)) continue;
-        return error{"start from", "publication " + quote_identifier(table.publication),
-                     "its table " + table.schema + "." + table.name + " has no route",
+        return error{"start from", "publication " + printable(quote_identifier(table.publication)),
+                     "its table " + printable(table.schema + "." + table.name) + " has no route",
                      "add a route for it (to: none discards), or ALTER PUBLICATION " +
-                         quote_identifier(table.publication) + " DROP TABLE " +
+                         printable(quote_identifier(table.publication)) + " DROP TABLE " +
                          sql_name(table.schema, table.name)};
     }
     for (const config::route& route : model.routes) {
@@ -79,10 +80,11 @@ std::optional<error> judge_publications(const postgres::publications& published,
                 return table.schema == route.from_schema && table.name == route.from_table;
             });
         if (found != published.tables.end()) continue;
-        return error{"start from", "table " + route.from_schema + "." + route.from_table,
+        return error{"start from", "table " + printable(route.from_schema + "." + route.from_table),
                      "a route names it, but no publication of this relay holds it, so its rows "
                      "would never arrive",
-                     "ALTER PUBLICATION " + quote_identifier(model.source.publications.front()) +
+                     "ALTER PUBLICATION " +
+                         printable(quote_identifier(model.source.publications.front())) +
                          " ADD TABLE " + sql_name(route.from_schema, route.from_table) +
                          "; rows that were committed before that don't come"};
     }

@@ -190,14 +190,14 @@ asio::awaitable<void> relay::drain(time_point deadline) {
         const bool reading_ends = intake_->stopped() || intake_->paused();
         if (reading_ends && decisions.in_flight() == 0)
             break;  // the rest waits for a sink that doesn't take it
-        co_await wakeup_.wait(std::min(deadline, now() + std::chrono::milliseconds{20}));
+        co_await wait_until(deadline);
     }
     desk_.stop_sending();
     const time_point last = now() + last_record_limit;
     while (now() < last) {
         recorder_.tick(now(), true);
         if (!recorder_.busy() && decisions.progress().recorded() >= decisions.units().safe()) break;
-        co_await wakeup_.wait(std::min(last, now() + std::chrono::milliseconds{20}));
+        co_await wait_until(last);
     }
     if (!decisions.idle()) {
         spdlog::info("{} events are not delivered; they come again after the restart",
@@ -216,7 +216,7 @@ asio::awaitable<void> relay::let_server_stop() {
     desk_.stop_sending();
     const time_point deadline = now() + server_shutdown_grace;
     while (desk_.decisions().in_flight() > 0 && now() < deadline && !stream_end_) {
-        co_await wakeup_.wait(std::min(deadline, now() + std::chrono::milliseconds{20}));
+        co_await wait_until(deadline);
     }
     const bool paused = intake_->paused();
     if (const auto status = desk_.decisions().status_due(now(), true))
@@ -229,6 +229,12 @@ asio::awaitable<void> relay::let_server_stop() {
             co_await wakeup_.wait(last);
     }
     co_await leave_stream(false);
+}
+
+/// Until something was notified, `deadline`, or the time to look again.
+asio::awaitable<void> relay::wait_until(time_point deadline) {
+    const time_point look_again = now() + std::chrono::milliseconds{20};
+    co_await wakeup_.wait(deadline < look_again ? deadline : look_again);
 }
 
 asio::awaitable<void> relay::leave_stream(bool tell_last_status) {
@@ -346,8 +352,6 @@ void relay::tick() {
         stream_->resume();
     }
     if (decisions.halted() && halt_text_.empty()) note_halt();
-    if (stopping_ || (decisions.acknowledgements().server_wants_to_stop() && !decisions.idle()))
-        wakeup_.notify();
     arm_timer();
     ticking_ = false;
 }
@@ -385,6 +389,7 @@ void relay::note_halt() {
                  "and `to: none`, and restart the relay";
     spdlog::error("{}", halt_text_);
     recorder_.set_halt(halt_text_);
+    recorder_.tick(now());
 }
 
 }  // namespace walrelay::relay

@@ -166,7 +166,7 @@ void relay::add_readiness(admin::snapshot& shown) const {
     if (!shown.limit_held_by.empty() && !desk_.moves(now, moving)) {
         reasons.push_back(shown.limit_held_by);
     }
-    for (std::size_t index = 0; index < shown.sinks.size(); ++index) {
+    for (std::size_t index = 0; stream_ && index < shown.sinks.size(); ++index) {
         const admin::sink_figures& sink = shown.sinks[index];
         if (now - desk_.counters()[index].moved_at <= moving) continue;
         std::string reason = sink.notice;

@@ -150,7 +150,7 @@ def relay_settings(source, slot, sink, route=None):
         source.database, {"out": sink}, [{"from": "walrelay.outbox", "to": "out", **(route or {})}]
     )
     settings["source"]["slot"] = slot
-    settings["log"] = {"level": "warn"}
+    settings["log"] = {"level": "warning"}
     return settings
 
 
@@ -161,7 +161,10 @@ def relay(source, workload, folder, sink, route=None):
         clock = StartClock(source.database, slot)
         process.start()
         try:
-            start = clock.value()
+            try:
+                start = clock.value()
+            except RuntimeError as problem:
+                raise RuntimeError(f"{problem}; the relay says:\n{process.log()[-3000:]}") from None
             wait_delivered(process, workload.rows, start)
             end = time.monotonic()
             result = Drain(workload.rows, end - start, process.cpu_seconds(), process.peak_memory())

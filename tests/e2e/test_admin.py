@@ -144,6 +144,11 @@ def test_an_admin_token_is_asked_for(db, relay):
     )
 
 
+def test_status_finds_a_relay_that_listens_on_ipv6(db, relay):
+    process = relay({**to_discard(db), "admin": {"listen": f"[::1]:{free_port()}"}}).wait_ready()
+    assert run_command("status", "-c", process.file, "--ready").returncode == 0
+
+
 def test_a_port_that_is_taken_is_exit_2_by_name(db, relay):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -177,7 +182,8 @@ def test_text_from_rows_and_endpoints_stays_on_one_line_of_the_log(form, db, rec
     settings = config(db, sinks, [outbox_to("endpoint")], log={"format": form})
     process = relay(settings).wait_ready()
     db.sql(
-        "SELECT walrelay.emit(E'a\\nb\\x1b[31m\"', '{}', key => E'k\\n2026-01-01T00:00:00Z error forged')"
+        "SELECT walrelay.emit(E'a\\nb\\x1b[31m\"', '{}',"
+        " key => E'k\\n2026-01-01T00:00:00Z error forged')"
     )
     process.wait_not_ready("HTTP 404")
     process.wait_log("HTTP 404")

@@ -1,8 +1,6 @@
 """Endpoints that don't take events, full limits, and memory."""
 
-import pytest
-
-from support.events import Arrivals, commit_position, emit, numbers, to_discard, to_http
+from support.events import Arrivals, commit_position, emit, to_discard, to_http
 from support.receiver import Reply
 from support.wait import stays, until
 
@@ -62,8 +60,7 @@ def test_while_the_endpoint_answers_503_nothing_is_acknowledged_and_nothing_time
         assert process.metrics()["walrelay_reconnects_total"] == 0
 
 
-def test_an_unreachable_endpoint_is_named_and_found_again(db, receiver, relay):
-    port = receiver.port
+def test_an_endpoint_that_cannot_be_reached_is_named(db, receiver, relay):
     settings = to_http(db, receiver)
     receiver.close()
     process = relay(settings).wait_ready()
@@ -71,7 +68,6 @@ def test_an_unreachable_endpoint_is_named_and_found_again(db, receiver, relay):
     reason = process.wait_not_ready("endpoint")
     assert "refused" in reason.lower(), reason
     assert process.status()["in_flight_events"] == 1
-    assert str(port) in process.file.read_text()
 
 
 def test_a_full_limit_names_the_limit_and_the_key_that_holds_it(more_dbs, receiver, relay):
@@ -100,8 +96,10 @@ def test_a_full_limit_names_the_limit_and_the_key_that_holds_it(more_dbs, receiv
         process.wait_ready(30)
 
 
-def deliver_in_one_transaction(database, process, count):
-    emit(database, 1, count, keys=1000, bytes_each=200)
+def test_a_million_rows_in_one_transaction_stay_within_the_memory_limit(db, relay):
+    count = 1_000_000
+    process = relay(to_discard(db)).wait_ready()
+    emit(db, 1, count, keys=1000, bytes_each=200)
     until(
         lambda: process.delivered("nothing") == count,
         120,
@@ -109,14 +107,6 @@ def deliver_in_one_transaction(database, process, count):
         every=0.2,
     )
     process.wait_settled()
-
-
-@pytest.mark.parametrize(
-    "count", [200_000, pytest.param(1_000_000, marks=pytest.mark.slow)], ids=["200k", "a million"]
-)
-def test_one_transaction_of_many_rows_stays_within_the_memory_limit(count, db, relay):
-    process = relay(to_discard(db)).wait_ready()
-    deliver_in_one_transaction(db, process, count)
     assert process.peak_memory() < 48 * mebibyte
 
 

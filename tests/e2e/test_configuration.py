@@ -86,7 +86,8 @@ def test_a_folder_as_configuration_is_exit_2(tmp_path):
 
 
 def test_wrong_command_lines_are_exit_2():
-    for arguments in ([], ["fly"], ["run"], ["run", "-c"], ["run", "--wrong"], ["status", "-o", "xml"]):
+    wrong = [], ["fly"], ["run"], ["run", "-c"], ["run", "--wrong"], ["status", "-o", "xml"]
+    for arguments in wrong:
         done = run_command(*arguments)
         assert done.returncode == 2, arguments
         assert done.stderr + done.stdout, arguments

@@ -1,4 +1,4 @@
-"""kill -9 of the relay and of the server: nothing is lost, little is repeated, and with equal bytes.
+"""kill -9 of the relay and of the server: nothing is lost, little repeated, all with equal bytes.
 
 The servers run without fsync: what they have written outlives their processes, if not the machine,
 and what only their buffers hold is lost either way.
@@ -164,7 +164,7 @@ def test_with_synchronous_commit_off_a_server_crash_loses_nothing_and_the_relay_
             emit(database, count, count + 9, cursor=cursor)
         count += 10
         until(
-            lambda: set(numbers(receiver.requests)) >= set(range(count)), 20, "the rows of the round"
+            lambda: Arrivals.of(receiver.requests).distinct == set(range(count)), 20, "all rows"
         )
         process.wait_settled()
         acknowledged = position(process.status()["acked"])

@@ -28,7 +28,8 @@ def mail_routes(url):
 def make_mail(database, partitioned):
     database.sql("CREATE SCHEMA shop")
     columns = (
-        "id int, customer text, template text, body json, meta jsonb, made date DEFAULT '2026-01-01'"
+        "id int, customer text, template text, body json, meta jsonb,"
+        " made date DEFAULT '2026-01-01'"
     )
     if partitioned:
         database.sql(f"CREATE TABLE shop.mail ({columns}) PARTITION BY RANGE (made)")
@@ -77,24 +78,31 @@ def test_a_partitioned_table_arrives_under_the_name_of_its_root(either_db, recei
     )
     receiver.wait_for(30)
     # Straight into a leaf, and through a leaf that comes while the relay runs.
-    either_db.sql("INSERT INTO shop.mail_new (id, customer, template, body) VALUES (31, 'c31', 'hello', '{\"n\": 31}')")
+    either_db.sql(
+        "INSERT INTO shop.mail_new (id, customer, template, body)"
+        " VALUES (31, 'c31', 'hello', '{\"n\": 31}')"
+    )
     either_db.sql("ALTER TABLE shop.mail DETACH PARTITION shop.mail_old")
     either_db.sql(
         "CREATE TABLE shop.mail_older PARTITION OF shop.mail FOR VALUES FROM (MINVALUE)"
         " TO ('2026-01-01')"
     )
-    either_db.sql("INSERT INTO shop.mail VALUES (32, 'c32', 'hello', '{\"n\": 32}', NULL, '2020-01-01')")
+    either_db.sql(
+        "INSERT INTO shop.mail"
+        " VALUES (32, 'c32', 'hello', '{\"n\": 32}', NULL, '2020-01-01')"
+    )
     requests = receiver.wait_for(32)
     assert sorted(numbers(requests)) == list(range(1, 33))
-    assert {f"c{request.headers['webhook-id']}" == request.headers["x-walrelay-key"]
-            for request in requests} == {True}
+    for request in requests:
+        assert request.headers["x-walrelay-key"] == "c" + request.headers["webhook-id"]
     assert set(process.metrics()) >= {'walrelay_events_received_total{table="shop.mail"}'}
 
 
 def test_a_value_from_a_row_cannot_leave_its_place_in_the_url(db, receiver, relay):
     make_mail(db, partitioned=False)
     relay(config(db, *mail_routes(receiver.url))).wait_ready()
-    for number, customer in enumerate(["../admin", "a/b?x#y", "@evil.com", "%2e%2e", "ü", "a&b=c"]):
+    hostile = ["../admin", "a/b?x#y", "@evil.com", "%2e%2e", "ü", "a&b=c"]
+    for number, customer in enumerate(hostile):
         db.sql(
             "INSERT INTO shop.mail VALUES (%s, %s, %s, '{}')", [number, customer, f"x{customer}"]
         )
@@ -114,7 +122,7 @@ def test_an_event_goes_to_each_sink_of_its_route_and_is_done_when_all_have_it(db
     process = relay(config(db, sinks, [outbox_to(["first", "second"])])).wait_ready()
     before = db.slot_state()[1]
     emit(db, 1)
-    until(lambda: {request.path for request in receiver.requests} == {"/a", "/b"}, what="both sinks")
+    until(lambda: {one.path for one in receiver.requests} == {"/a", "/b"}, what="both sinks")
     until(lambda: process.delivered("first") == 1, what="the first sink has it")
     assert process.status()["in_flight_events"] == 1
     assert db.slot_state()[1] == before

@@ -1,4 +1,4 @@
-"""Rows that can't be delivered stop the relay by name; a route steps over them. Other changes don't."""
+"""Rows that can't be delivered stop the relay by name, and a route steps over them."""
 
 import pytest
 
@@ -60,6 +60,18 @@ def test_a_halt_is_in_the_record_until_it_is_over(db, receiver, relay):
     process.start(wait=True)
     emit(db, 2)
     until(lambda: db.value("SELECT halt FROM walrelay.progress") is None, what="no halt any more")
+
+
+def test_a_halt_on_the_very_first_row_is_in_the_record(db, receiver, relay):
+    settings = to_http(db, receiver)
+    settings["routes"] = [outbox_to("endpoint", where={"topic": "t"})]
+    relay(settings).wait_ready()
+    event = db.value("SELECT walrelay.emit('stray', '{}')")
+    until(
+        lambda: event in (db.value("SELECT halt FROM walrelay.progress") or ""),
+        5,
+        "the record names the row",
+    )
 
 
 def test_a_row_larger_than_event_bytes_halts_by_name(db, receiver, relay):
@@ -148,7 +160,8 @@ def test_other_changes_of_an_outbox_are_logged_counted_acknowledged_and_not_deli
         f"ALTER PUBLICATION {db.publication} SET (publish = 'insert, update, delete, truncate')"
     )
     db.sql("ALTER TABLE walrelay.outbox REPLICA IDENTITY FULL")
-    for [leaf] in db.sql("SELECT relid::text FROM pg_partition_tree('walrelay.outbox') WHERE isleaf"):
+    leaves = "SELECT relid::text FROM pg_partition_tree('walrelay.outbox') WHERE isleaf"
+    for [leaf] in db.sql(leaves):
         db.sql(f"ALTER TABLE {leaf} REPLICA IDENTITY FULL")
     process = relay(to_http(db, receiver)).wait_ready()
     emit(db, 1, 3)

@@ -6,8 +6,8 @@ import pytest
 
 from support.events import Arrivals, emit, to_discard, to_http
 from support.receiver import Reply
+from support.slot_holder import slot_held
 from support.wait import until
-from test_slot import slot_held
 
 
 def stop_and_measure(process, code=0):

@@ -1,32 +1,15 @@
-"""Slot, record and server must belong together: what is refused at start, and who holds the slot."""
+"""Slot, record and server must belong together: what is refused, and who holds it."""
 
-import contextlib
+import itertools
 import re
 
-import psycopg2.extras
 import pytest
 
 from support.events import emit, numbers, to_discard, to_http
-from support.wait import until
+from support.slot_holder import slot_held
+from support.wait import stays, until
 
 lsn = r"[0-9A-F]+/[0-9A-F]+"
-
-
-@contextlib.contextmanager
-def slot_held(database):
-    """Somebody else reads the slot; gives the process id of its walsender."""
-    connection = psycopg2.connect(
-        database.dsn(), connection_factory=psycopg2.extras.LogicalReplicationConnection
-    )
-    try:
-        cursor = connection.cursor()
-        cursor.start_replication(
-            slot_name=database.slot,
-            options={"proto_version": "1", "publication_names": database.publication},
-        )
-        yield until(lambda: database.slot_state()[0], what="the slot is held")
-    finally:
-        connection.close()
 
 
 def refusal(process, code):
@@ -78,7 +61,8 @@ def test_a_missing_slot_with_a_record_is_exit_3(db, receiver, relay):
     drop_slot(db)
     log = refusal(process, 3)
     assert re.search(rf"it is missing, but .* delivered up to {lsn}.* may be lost", log)
-    assert db.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s", [db.slot]) == 0
+    slots = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s"
+    assert db.value(slots, [db.slot]) == 0, "the relay makes none"
 
 
 def test_a_missing_slot_without_a_record_is_exit_2_with_the_command_that_makes_it(db, relay):
@@ -183,6 +167,25 @@ def test_a_second_relay_waits_and_takes_over_when_the_first_is_killed(db, receiv
     emit(db, 2)
     assert numbers(receiver.wait_for(2)) == [1, 2]
     assert db.value("SELECT epoch FROM walrelay.progress") == 2
+
+
+def test_a_waiting_relay_is_not_misled_by_the_work_of_the_one_that_holds_the_slot(
+    db, receiver, relay
+):
+    first = relay(to_http(db, receiver)).wait_ready()
+    second = relay(to_http(db, receiver))
+    second.wait_log("waiting until it is free")
+    count = itertools.count()
+
+    def both_run():
+        emit(db, next(count))
+        return first.running() and second.running()
+
+    stays(both_run, 5, lambda: f"both run\n{second.log()}", every=0.01)
+    receiver.wait_for(next(count))
+    assert first.ready() and not second.ready()
+    assert db.value("SELECT epoch FROM walrelay.progress") == 1
+    assert second.stop() == 0
 
 
 def test_a_relay_whose_epoch_was_drawn_by_another_stops_sending(db, receiver, relay):

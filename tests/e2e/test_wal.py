@@ -1,6 +1,6 @@
 """The relay neither holds WAL back nor makes any when there is nothing to do."""
 
-from support.events import emit, to_discard, to_http
+from support.events import commit_position, emit, to_discard, to_http
 from support.wait import stays, until
 
 
@@ -47,17 +47,36 @@ def test_an_idle_server_is_not_written_to(new_cluster, new_db, relay):
     # The server itself notes running transactions once after the last change.
     stays(
         lambda: database.value("SELECT updated_at FROM walrelay.progress") == recorded,
-        6,
+        4,
         lambda: f"the record stays as it is: {process.status()}",
         every=0.5,
     )
     before = database.wal_position()
     stays(
         lambda: database.wal_position() - before < 256,
-        4,
+        2,
         lambda: f"WAL grew by {database.wal_position() - before} bytes",
         every=0.5,
     )
+
+
+def test_while_the_record_cannot_be_written_nothing_is_acknowledged(db, receiver, relay):
+    process = relay(to_http(db, receiver)).wait_ready()
+    emit(db, 1)
+    receiver.wait_for(1)
+    process.wait_settled()
+    confirmed = db.slot_state()[1]
+    db.sql("REVOKE UPDATE ON walrelay.progress FROM walrelay_relay")
+    emit(db, 2)
+    receiver.wait_for(2)
+    process.wait_log("record the progress of .* permission denied")
+    commit = commit_position(receiver.requests[1])
+    stays(lambda: confirmed <= db.slot_state()[1] <= commit, 2, "the slot stays before the row")
+    db.sql("GRANT UPDATE ON walrelay.progress TO walrelay_relay")
+    process.wait_settled()
+    assert db.slot_state()[1] > commit
+    assert process.stop() == 0
+    assert len(receiver.requests) == 2
 
 
 def test_an_update_of_the_record_is_hot_and_its_page_doesnt_bloat(db, relay):
@@ -66,11 +85,7 @@ def test_an_update_of_the_record_is_hot_and_its_page_doesnt_bloat(db, relay):
         emit(db, number)
         process.wait_settled()
     process.stop()
-    until(
-        lambda: (db.value("SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'progress'")) > 2,
-        what="the statistics arrive",
-    )
-    [[updates, hot]] = db.sql(
-        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'progress'"
-    )
+    figures = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'progress'"
+    until(lambda: db.value(figures) > 2, what="the statistics arrive")
+    [[updates, hot]] = db.sql(figures)
     assert hot == updates

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <libpq-fe.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -17,13 +18,17 @@
 #include <fstream>
 #include <memory>
 #include <stdexcept>
-#include <thread>
 
 namespace walrelay::test {
 
 namespace fs = std::filesystem;
 
 namespace {
+
+/// The interval between two looks at a condition that has a deadline.
+void look_again_in(std::chrono::milliseconds interval) {
+    ::poll(nullptr, 0, static_cast<int>(interval.count()));
+}
 
 using clock = std::chrono::steady_clock;
 
@@ -152,7 +157,7 @@ void postgres_cluster::start() {
             fail("the server ended: " + std::string{std::istreambuf_iterator<char>{log}, {}});
         }
         if (clock::now() > deadline) fail("the server doesn't get ready");
-        std::this_thread::sleep_for(std::chrono::milliseconds{20});
+        look_again_in(std::chrono::milliseconds{20});
     }
 }
 
@@ -165,7 +170,7 @@ bool postgres_cluster::stop(stop_mode how, std::chrono::milliseconds limit) {
     const auto deadline = clock::now() + limit;
     while (::waitpid(server_, nullptr, WNOHANG) != server_) {
         if (clock::now() > deadline) return false;
-        std::this_thread::sleep_for(std::chrono::milliseconds{5});
+        look_again_in(std::chrono::milliseconds{5});
     }
     server_ = -1;
     return true;

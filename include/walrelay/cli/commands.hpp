@@ -12,7 +12,6 @@ enum class exit_code : int {
     configuration = 2,
     slot_mismatch = 3,
     slot_lost = 4,
-    postgres_away = 7,
     invariant_broken = 70,
 };
 

@@ -57,6 +57,7 @@ private:
     boost::asio::awaitable<ending> stream_until_end();
     boost::asio::awaitable<void> drain(time_point deadline);
     boost::asio::awaitable<void> let_server_stop();
+    boost::asio::awaitable<void> wait_until(time_point deadline);
     boost::asio::awaitable<void> leave_stream(bool tell_last_status);
     boost::asio::awaitable<void> probe_server();
     boost::asio::awaitable<std::optional<postgres::sql_error>> check_catalog();

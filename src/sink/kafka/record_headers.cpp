@@ -50,8 +50,6 @@ private:
 template <class Take>
 void for_each_header(const event::record& record, bool metadata, Take&& take) {
     using value = std::optional<std::string_view>;
-    take(std::string_view("id"), value(record.id));
-    if (record.type) take(std::string_view("type"), record.type);
     bool row_has_content_type = false;
     for (const event::header_view& header : record.headers) {
         row_has_content_type = row_has_content_type || is_content_type(header.name);
@@ -60,6 +58,9 @@ void for_each_header(const event::record& record, bool metadata, Take&& take) {
     if (!row_has_content_type && !record.content_type.empty()) {
         take(content_type_name, value(record.content_type));
     }
+    // After the row's own: a consumer that takes the last header of a name gets ours.
+    take(std::string_view("id"), value(record.id));
+    if (record.type) take(std::string_view("type"), record.type);
     if (!metadata) return;
     take(std::string_view("walrelay-lsn"), value(digits(record.position.commit_lsn).view()));
     take(std::string_view("walrelay-seq"), value(digits(record.position.ordinal).view()));

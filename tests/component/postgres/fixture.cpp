@@ -3,7 +3,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <exception>
 #include <stdexcept>
-#include <thread>
 
 #include "walrelay/core/lsn.hpp"
 
@@ -133,7 +132,6 @@ void test_slot::wait_until_free() const {
         if (std::chrono::steady_clock::now() > deadline) {
             throw std::runtime_error{"the slot stays active"};
         }
-        std::this_thread::sleep_for(std::chrono::milliseconds{5});
     }
 }
 

@@ -25,9 +25,9 @@ def to_discard(database, **sections):
 
 
 def emit(database, first, last=None, keys=1, cursor=None, bytes_each=0):
-    """Commits the events first..last in one transaction: payload {"n": NUMBER}, key kNUMBER mod keys.
+    """Commits the events first..last in one transaction: payload {"n": NUMBER}, `keys` keys in turn.
 
-    With a cursor they become part of its transaction. `bytes_each` makes the payloads so much larger.
+    With a cursor they become part of its transaction. `bytes_each` makes each payload larger.
     """
     statement = (
         "INSERT INTO walrelay.outbox (topic, key, type, payload)"
