@@ -132,6 +132,7 @@ lanes::verdict lanes::attempt_ended(delivery_index at, const outcome& seen, time
     delivery& one = pool_[at];
     require(one.now == delivery::state::in_flight, "I6: an outcome for a record that was not sent");
     --in_flight_;
+    full_ = false;  // there is room again
     if (one.orphaned) {
         one.now = delivery::state::unused;
         return verdict::resolved;
@@ -311,14 +312,18 @@ void lanes::forget(const std::function<void(delivery_index)>& drop) {
     }
     failed_lanes_ = suspects_ = 0;
     targets_due_ = never;
+    full_ = false;
     laned_ = depth_ == lane_depth::serial;
 }
 
 time_point lanes::wake_at() const noexcept {
     time_point wake = targets_due_;
     if (!retries_.empty()) wake = std::min(wake, retries_.top().at);
-    if (barrier_.failures > 0 && barrier_.probe == no_delivery && !ready_.empty() && !full_)
+    const bool waits_for_outcome = full_ || (suspects_ > 0 && in_flight_ > 0);
+    if (barrier_.failures > 0 && barrier_.probe == no_delivery && !ready_.empty() &&
+        !waits_for_outcome) {
         wake = std::min(wake, barrier_.until);
+    }
     return wake;
 }
 

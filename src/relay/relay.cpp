@@ -186,7 +186,7 @@ asio::awaitable<void> relay::beat() {
         loop_latency_ = now - due;
         if (loop_latency_ > heartbeat) due = now;
         recorder_.close_idle(now);
-        stalls_.look(snapshot().sinks);
+        stalls_.look(snapshot());
         note_halt();
     }
 }

@@ -4,9 +4,9 @@
 
 namespace walrelay::relay {
 
-void stall_log::look(const std::vector<admin::sink_figures>& sinks) {
+void stall_log::look(const admin::snapshot& shown) {
     std::map<std::string, said> now;
-    for (const admin::sink_figures& sink : sinks) {
+    for (const admin::sink_figures& sink : shown.sinks) {
         for (const admin::stall& stall : sink.stalls) {
             if (stall.scope == "key") {
                 // Many keys may fail at once, and the figures show only some: the first stands for
@@ -19,6 +19,9 @@ void stall_log::look(const std::vector<admin::sink_figures>& sinks) {
                 now.try_emplace("sink " + sink.name + name, said{stall.reason, stall.reason});
             }
         }
+    }
+    if (!shown.limit_held_by.empty() && !shown.ready) {
+        now.try_emplace("reading", said{shown.limit_held_by, ""});
     }
     for (const auto& [name, what] : now) {
         const auto before = said_.find(name);

@@ -1,41 +1,54 @@
-#include "simulation/world.hpp"
+#include "simulation/rare_states.hpp"
 
 namespace walrelay::simulation {
 
+namespace {
+
+constexpr std::array<const char*, static_cast<std::size_t>(rare::count_)> names{
+    "relay crash inside a transaction",
+    "crash between delivery and acknowledgement",
+    "clean restart of the relay",
+    "confirmed position went back",
+    "reconnect with attempts in flight",
+    "failover",
+    "failover that lost delivered rows",
+    "limit full",
+    "keepalive adopted",
+    "keepalive inside a transaction",
+    "record sent again that had landed",
+    "sink stalled",
+    "target stalled",
+    "target opened by another record than its probe",
+    "probe of a target chosen, and the sink full",
+    "batch refused",
+    "sink full",
+    "record sent because time passed, and nothing else",
+    "outcome of a record unknown",
+    "record written while its stream was lost",
+    "event for two sinks",
+    "unit read again that was resolved before",
+    "halted after three refusals",
+    "halted at the first refusal",
+    "halted by a batch of one record",
+    "halted by a row that no route takes",
+    "refused record accepted in the end",
+    "operator stepped over a row",
+    "attempt of a dead process landed",
+    "attempt of a dead process landed after the new process's",
+};
+
+}  // namespace
+
 std::vector<std::pair<std::string, std::uint64_t>> rare_states::counts() const {
-    return {{"relay crash inside a transaction", relay_crash_in_transaction},
-            {"crash between delivery and acknowledgement", crash_between_delivery_and_ack},
-            {"confirmed position went back", confirmed_position_went_back},
-            {"reconnect with attempts in flight", reconnect_with_attempts_in_flight},
-            {"limit full", limit_full},
-            {"keepalive adopted", keepalive_adopted},
-            {"keepalive inside a transaction", keepalive_inside_transaction},
-            {"successor of a failed record sent again", successor_sent_again},
-            {"sink stalled", sink_stalled},
-            {"target stalled", target_stalled},
-            {"batch refused", batch_refused},
-            {"sink full", sink_full},
-            {"outcome of a record unknown", record_outcome_unknown},
-            {"event for two sinks", event_for_two_sinks},
-            {"unit read again that was resolved before", unit_resolved_before}};
+    std::vector<std::pair<std::string, std::uint64_t>> all;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        all.emplace_back(names[i], counts_[i]);
+    return all;
 }
 
-rare_states& rare_states::operator+=(const rare_states& other) {
-    relay_crash_in_transaction += other.relay_crash_in_transaction;
-    crash_between_delivery_and_ack += other.crash_between_delivery_and_ack;
-    confirmed_position_went_back += other.confirmed_position_went_back;
-    reconnect_with_attempts_in_flight += other.reconnect_with_attempts_in_flight;
-    limit_full += other.limit_full;
-    keepalive_adopted += other.keepalive_adopted;
-    keepalive_inside_transaction += other.keepalive_inside_transaction;
-    successor_sent_again += other.successor_sent_again;
-    sink_stalled += other.sink_stalled;
-    target_stalled += other.target_stalled;
-    batch_refused += other.batch_refused;
-    sink_full += other.sink_full;
-    record_outcome_unknown += other.record_outcome_unknown;
-    event_for_two_sinks += other.event_for_two_sinks;
-    unit_resolved_before += other.unit_resolved_before;
+rare_states& rare_states::operator+=(const rare_states& other) noexcept {
+    for (std::size_t i = 0; i < counts_.size(); ++i)
+        counts_[i] += other.counts_[i];
     return *this;
 }
 

@@ -9,8 +9,15 @@ using std::chrono::milliseconds;
 world::world(std::uint64_t seed) : seed_{seed}, random_{seed} {
     now_ = time_point{std::chrono::hours{1}};
     fault_rate_ = static_cast<double>(draw(0, 40)) / 100;
+    break_rate_ = static_cast<double>(draw(0, 8)) / 1000;
+    full_rate_ = chance(0.5) ? 0 : static_cast<double>(draw(1, 40)) / 100;
+    slow_rate_ = static_cast<double>(draw(0, 90)) / 100;
+    commit_rate_ = static_cast<double>(draw(2, 20)) / 100;
+    bad_row_rate_ = chance(0.4) ? 0.02 : 0;
+    fault_steps_ = draw(200, 2500);
     draw_sinks();
-    draw_source();
+    draw_transactions(draw(3, 120), 100);
+    wal_end_ = lsn{100};
     new_relay();
 }
 
@@ -43,304 +50,214 @@ void world::draw_sinks() {
     keys_ = static_cast<std::uint32_t>(draw(1, 5));
 }
 
-void world::draw_source() {
-    std::uint64_t at = 100;
-    const std::uint64_t transactions = draw(3, 25);
-    for (std::uint64_t i = 0; i < transactions; ++i) {
+/// Appends them to the source from position `at` on.
+void world::draw_transactions(std::uint64_t count, std::uint64_t at) {
+    for (; count > 0; --count) {
         source_transaction one;
         one.commit = lsn{at + draw(1, 50)};
         one.end = lsn{one.commit.value + draw(1, 9)};
         at = one.end.value + (chance(0.1) ? 300'000 : draw(0, 5));
         const std::uint64_t rows = chance(0.1) ? 0 : draw(1, chance(0.1) ? 60 : 6);
-        for (std::uint64_t j = 0; j < rows; ++j) {
-            source_row row;
-            row.key = static_cast<std::uint32_t>(draw(0, keys_ - 1));
-            row.keyed = !chance(0.1);
-            const std::uint64_t route = draw(0, sinks_.size() + 1);
-            for (std::size_t sink = 0; sink < sinks_.size(); ++sink) {
-                if (route >= sinks_.size() || route == sink) row.sinks.push_back(sink);
-            }
-            if (chance(0.05)) row.sinks.clear();  // to: none
-            one.rows.push_back(std::move(row));
-        }
-        if (!one.rows.empty()) last_event_ = one.end;
+        for (std::uint64_t i = 0; i < rows; ++i)
+            one.rows.push_back(draw_row());
+        if (rows > 0) last_event_ = one.end;
         source_.push_back(std::move(one));
     }
-    wal_end_ = lsn{100};
 }
 
-void world::new_relay() {
-    options_.seed = random_();
-    relay_.emplace(options_);
-    connected_ = same_history_ = false;
-    held_.clear();
-    writing_.reset();
-    for (fake_sink& sink : sinks_)
-        sink.wire.clear();
+row_pointer world::draw_row() {
+    auto row = std::make_shared<source_row>();
+    row->number = next_number_++;
+    row->key = static_cast<std::uint32_t>(draw(0, keys_ - 1));
+    row->keyed = !chance(0.1);
+    row->bytes = draw(20, 150);
+    const std::uint64_t route = draw(0, sinks_.size() + 1);
+    for (std::size_t sink = 0; sink < sinks_.size(); ++sink) {
+        if (route >= sinks_.size() || route == sink) row->sinks.push_back(sink);
+    }
+    if (chance(0.05)) row->sinks.clear();  // to: none
+    if (row->sinks.empty() || !chance(bad_row_rate_)) return row;
+
+    using nature = source_row::nature;
+    row->what = static_cast<nature>(draw(1, 4));
+    if (row->what == nature::refused) row->refusals = chance(0.5) ? draw(1, 2) : UINT64_MAX;
+    if (row->what == nature::batch &&
+        sinks_[row->sinks.front()].depth == engine::lane_depth::serial) {
+        row->what = nature::final;
+    }
+    if (row->what == nature::unroutable) row->sinks.clear();
+    return row;
 }
 
-// ---- steps
+// ---- what happens when
 
 void world::run() {
-    while (true) {
+    while (steps_ < fault_steps_) {
         ++steps_;
-        if (faults_ && steps_ > 3000) {
-            faults_ = false;
-            change_weather();
-        }
-        if (steps_ > 400'000) fail("I7: not everything was delivered and acknowledged in the end");
-        step();
-        if (!faults_ && all_delivered() && confirmed_ >= last_event_) break;
+        break_things();
+        check_step();
     }
+    faults_ = false;
+    change_weather();
+    heal();
+    finish();
     check_end();
 }
 
-void world::step() {
-    now_ += milliseconds{draw(0, faults_ ? 40 : 300)};
-    if (faults_) {
-        if (chance(0.002)) return relay_crash();
-        if (chance(0.001)) return server_crash();
-        if (chance(0.002)) return disconnect();
-        if (chance(0.02)) change_weather();
+void world::break_things() {
+    if (connected_ && chance(0.1)) {
+        wake();
+    } else {
+        now_ += milliseconds{draw(0, 40)};
+        if (connected_ && chance(0.3)) pump(true);
     }
+    if (chance(0.02)) change_weather();
     if (chance(0.05)) durable_confirmed_ = confirmed_;  // a checkpoint
-    if (chance(0.2)) commit_one();
-    if (!connected_) {
-        if (chance(0.3)) connect();
-        for (fake_sink& sink : sinks_) {
-            if (!sink.wire.empty()) end_attempt();
+    if (chance(commit_rate_)) commit_one();
+    if (chance(0.05)) land_late();
+    if (halted_at_ && chance(0.02)) return step_over();
+    if (chance(break_rate_)) {
+        switch (draw(0, 6)) {
+            case 0:
+            case 1:
+                return relay_crash();
+            case 2:
+                return stop_cleanly();
+            case 3:
+                return server_crash();
+            case 4:
+                return failover();
+            default:
+                return disconnect();
         }
+    }
+    act();
+    if (connected_) pump();
+}
+
+void world::act() {
+    if (!connected_) {
+        end_attempt();
+        if (writing_ && chance(0.2)) end_record();
+        if (chance(0.3)) connect();
         return;
     }
     switch (draw(0, 6)) {
         case 0:
         case 1:
-            receive();
-            break;
+            return receive();
         case 2:
-            receive_keepalive();
-            break;
+            return receive_keepalive();
         case 3:
         case 4:
-            end_attempt();
-            break;
-        case 5:
-            writing_ ? end_record() : write_record();
-            break;
-        default:
-            send_status();
-            break;
-    }
-    pump();
-    check_limits();
-    check_wire();
-}
-
-void world::commit_one() {
-    for (source_transaction& one : source_) {
-        if (one.visible) continue;
-        one.visible = true;
-        wal_end_ = one.end;
-        return;
-    }
-    if (chance(0.1)) wal_end_.value += draw(1, 400'000);  // what other tables write
-}
-
-void world::receive() {
-    for (std::uint64_t burst = draw(1, 8); burst > 0; --burst) {
-        if (!relay_->wants_rows()) {
-            ++reached_.limit_full;
+            if (chance(slow_rate_)) return;
+            for (std::uint64_t burst = draw(1, 3); burst > 0; --burst)
+                end_attempt();
             return;
-        }
-        if (next_transaction_ >= source_.size() || !source_[next_transaction_].visible) return;
-        const source_transaction& one = source_[next_transaction_];
-        if (!next_row_) {
-            suppressed_ = !relay_->begin(one.commit, 1);
-            if (suppressed_) ++reached_.unit_resolved_before;
-            next_row_ = 0;
-        } else if (*next_row_ < one.rows.size()) {
-            const source_row& row = one.rows[*next_row_];
-            if (suppressed_) {
-                ++*next_row_;
-                continue;
-            }
-            std::vector<event::placement> places;
-            for (const std::size_t sink : row.sinks) {
-                const std::uint64_t target = row.key % sinks_[sink].target_down.size();
-                places.push_back({sink, row.key, (sink << 8) | target, row.keyed});
-            }
-            if (places.size() > 1) ++reached_.event_for_two_sinks;
-            if (places.empty()) {
-                relay_->add_discarded();
-            } else {
-                const engine::event_slot slot = relay_->add(100, places);
-                if (!held_.emplace(slot, row_id{next_transaction_, *next_row_}).second) {
-                    fail("a slot was given out twice");
-                }
-            }
-            ++*next_row_;
-        } else {
-            relay_->commit(one.end);
-            next_row_.reset();
-            ++next_transaction_;
-        }
-        pump();
+        case 5:
+            if (writing_ && !chance(0.2)) return end_record();
+            return write_record(chance(0.1));
+        default:
+            return send_status();
     }
 }
 
-void world::receive_keepalive() {
-    // The server's promise: walEnd is never above the commit of a transaction that is not sent
-    // whole.
-    lsn end = wal_end_;
-    if (next_transaction_ < source_.size() && source_[next_transaction_].visible) {
-        end = source_[next_transaction_].commit;
+/// All is healthy from now on. Time moves only to where the engine wants to be woken.
+void world::heal(bool (world::*until)()) {
+    const std::uint64_t limit = steps_ + 20'000;
+    while (!(this->*until)()) {
+        if (++steps_ > limit) fail("I7: not everything was delivered and acknowledged in the end");
+        if ((connected_ && chance(0.1)) || !act_without_time()) wake();
+        if (connected_) pump();
+        check_step();
     }
-    if (next_row_) ++reached_.keepalive_inside_transaction;
-    const lsn before = relay_->units().safe();
-    relay_->keepalive(end, chance(0.3), now_);
-    if (relay_->units().safe() > before) ++reached_.keepalive_adopted;
 }
 
-void world::pump() {
+/// False: nothing happens until time has passed.
+bool world::act_without_time() {
+    if (halted_at_ && !any_on_wire()) return step_over(), true;
+    if (!connected_) return any_on_wire() ? end_attempt() : connect(), true;
+    if (chance(0.02)) return receive_keepalive(), true;
+
+    std::vector<void (world::*)()> possible;
+    const bool reads = can_receive();
+    if (reads) possible.push_back(&world::receive);
+    if (any_on_wire() && !(ends_wait_ && reads)) possible.push_back(&world::end_attempt);
+    if (writing_) possible.push_back(&world::end_record);
+    if (!source_.back().visible) possible.push_back(&world::commit_one);
+    for (const fake_sink& sink : sinks_) {
+        if (!sink.late.empty()) possible.push_back(&world::land_late);
+    }
+    if (possible.empty()) return false;
+    (this->*possible[draw(0, possible.size() - 1)])();
+    return true;
+}
+
+/// To the time that the engine named, and there everything that time can bring about.
+void world::wake() {
+    const time_point at = relay_->wake_at();
+    if (at == never) fail("I7: the engine waits, and doesn't want to be woken");
+    now_ = std::max(now_, at);
+    look_again();
+}
+
+void world::look_again() {
+    pump(true);
+    if (!writing_) write_record();
+    send_status();
+    const bool full =
+        std::any_of(sinks_.begin(), sinks_.end(), [](const fake_sink& sink) { return sink.full; });
+    if (!full && relay_->wake_at() <= now_)
+        fail("the engine wants to be woken for something that it doesn't do");
+}
+
+bool world::delivered() {
+    return connected_ && !halted_at_ && !next_row_ && next_transaction_ == source_.size() &&
+           relay_->idle();
+}
+
+bool world::settled() {
+    return delivered() && confirmed_ >= last_event_;
+}
+
+/// Rows that show whether the engine has left nothing behind: each target answers, so nothing may
+/// stall any more, and what can be in flight together must be.
+void world::finish() {
+    const auto append = [&](std::size_t sink, std::initializer_list<std::uint32_t> keys) {
+        source_transaction one;
+        one.commit = lsn{std::max(wal_end_, source_.back().end).value + 10};
+        one.end = last_event_ = lsn{one.commit.value + 5};
+        for (const std::uint32_t key : keys) {
+            const row_number number = next_number_++;
+            one.rows.push_back(std::make_shared<source_row>(
+                source_row{number, key, true, 60, {sink}, source_row::nature::good, 0, false}));
+        }
+        source_.push_back(std::move(one));
+    };
+    for (std::size_t sink = 0; sink < sinks_.size(); ++sink)
+        append(sink, {0, 1, 2});  // each of at most three targets
+    heal(&world::delivered);
+    if (chance(0.3)) disconnect();  // what is safe and not recorded must be recorded all the same
+    heal();
+    check_clean();
+    ends_wait_ = true;
     for (std::size_t index = 0; index < sinks_.size(); ++index) {
         fake_sink& sink = sinks_[index];
-        while (const auto next = relay_->next(index, now_)) {
-            if (sink.wire.size() >= sink.capacity || (faults_ && chance(fault_rate_ / 10))) {
-                ++reached_.sink_full;
-                relay_->sent_back(next->token);
-                break;
-            }
-            const row_id row = held_.at(next->event);
-            const source_row& content = source_[row.transaction].rows[row.row];
-            const auto wait = milliseconds{draw(0, 200)};
-            if (!sink.applied[row].empty()) ++reached_.successor_sent_again;
-            sink.wire.push_back({next->token, row, content.key, content.keyed, now_ + wait});
+        sink.most_at_once = 0;
+        if (sink.depth == engine::lane_depth::serial) {
+            append(index, {0, 1, 2});
+        } else {
+            append(index, {0, 0, 0});
         }
-        if (relay_->sink(index).stalled()) {
-            ++(sink.down ? reached_.sink_stalled : reached_.target_stalled);
-        }
+        heal();
+        if (sink.most_at_once < std::min<std::size_t>(2, sink.capacity))
+            fail("a healthy sink gets one record at a time");
     }
-    free_released();
-}
-
-void world::free_released() {
-    for (const engine::event_slot slot : relay_->released()) {
-        if (held_.erase(slot) != 1) fail("an event was released twice");
-    }
-    relay_->released().clear();
-}
-
-/// One attempt of a random sink ends. Of one key, attempts end in the order of sending, as in a
-/// partition.
-void world::end_attempt() {
-    const std::size_t index = draw(0, sinks_.size() - 1);
-    fake_sink& sink = sinks_[index];
-    if (sink.wire.empty()) return;
-    const std::size_t pick = draw(0, sink.wire.size() - 1);
-    const auto same_key = [&](const wire_attempt& other) {
-        return other.keyed && sink.wire[pick].keyed && other.key == sink.wire[pick].key;
-    };
-    auto found = std::find_if(sink.wire.begin(),
-                              sink.wire.begin() + static_cast<std::ptrdiff_t>(pick), same_key);
-    const wire_attempt ended = *found;
-    sink.wire.erase(found);
-
-    using what = engine::outcome_class;
-    engine::outcome seen{what::delivered, {}, {}, false};
-    bool applied = true;
-    const bool bad = faults_ && chance(fault_rate_);
-    if (sink.down) {
-        seen = {chance(0.3) ? what::unknown : what::endpoint, "down", {}, false};
-        applied = false;
-    } else if (sink.target_down[ended.key % sink.target_down.size()]) {
-        seen = {what::target, "no such topic", {}, false};
-        applied = false;
-    } else if (bad && chance(0.3)) {
-        seen = {what::transient, "reply lost", {}, false};  // applied all the same
-    } else if (bad && chance(0.2) && sink.depth == engine::lane_depth::pipelined) {
-        // Never when sent alone: here no record is itself to blame.
-        if (!relay_->delivery_at(ended.token.slot).sent_alone) {
-            seen = {what::batch, "batch refused", {}, false};
-            applied = false;
-            ++reached_.batch_refused;
-        }
-    } else if (bad) {
-        seen = {what::transient, "busy", {}, false};
-        if (chance(0.2)) seen.retry_after = milliseconds{draw(0, 3000)};
-        seen.hold_target = chance(0.5);
-        applied = false;
-    }
-    if (applied) sink.applied[ended.row].push_back(++counter_);
-    relay_->attempt_ended(ended.token, seen, now_);
-    free_released();
-}
-
-void world::write_record() {
-    writing_ = relay_->record_due(now_);
-    if (!writing_) return;
-    writing_lands_ = !(faults_ && chance(0.1));
-    if (writing_lands_ || chance(0.5))
-        record_ = std::max(record_, writing_->safe);  // it may land without an answer
-}
-
-void world::end_record() {
-    if (writing_lands_) {
-        relay_->recorded("1:2:", lsn{wal_end_.value});
-    } else {
-        relay_->record_failed();
-        ++reached_.record_outcome_unknown;
-    }
-    writing_.reset();
-}
-
-void world::send_status() {
-    const auto told = relay_->status_due(now_);
-    if (!told) return;
-    check_status(*told);
-    confirmed_ = std::max(confirmed_, told->flushed);
-}
-
-void world::change_weather() {
+    check_clean();
     for (fake_sink& sink : sinks_) {
-        sink.down = faults_ && chance(fault_rate_ / 4);
-        for (std::size_t i = 0; i < sink.target_down.size(); ++i) {
-            sink.target_down[i] = faults_ && chance(fault_rate_ / 3);
-        }
+        while (!sink.late.empty())
+            land_late();
     }
-}
-
-void world::relay_crash() {
-    if (next_row_) ++reached_.relay_crash_in_transaction;
-    if (relay_->units().safe() > confirmed_) ++reached_.crash_between_delivery_and_ack;
-    next_row_.reset();
-    new_relay();
-}
-
-void world::server_crash() {
-    if (durable_confirmed_ < confirmed_) ++reached_.confirmed_position_went_back;
-    confirmed_ = durable_confirmed_;
-    disconnect();
-}
-
-void world::disconnect() {
-    if (!connected_) return;
-    connected_ = false;
-    same_history_ = true;
-    next_row_.reset();
-    if (writing_) end_record();
-    if (relay_->in_flight() > 0) ++reached_.reconnect_with_attempts_in_flight;
-    relay_->stream_lost();
-    free_released();
-}
-
-void world::connect() {
-    if (relay_->in_flight() > 0) return;  // attempts on the wire are awaited first
-    connected_ = true;
-    relay_->stream_started(record_, same_history_, std::chrono::seconds{1}, now_);
-    const auto first =
-        std::find_if(source_.begin(), source_.end(),
-                     [&](const source_transaction& one) { return one.commit >= confirmed_; });
-    next_transaction_ = static_cast<std::size_t>(first - source_.begin());
 }
 
 }  // namespace walrelay::simulation

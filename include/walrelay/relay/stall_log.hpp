@@ -13,7 +13,7 @@ namespace walrelay::relay {
 class stall_log {
 public:
     /// Compares with what was said last.
-    void look(const std::vector<admin::sink_figures>& sinks);
+    void look(const admin::snapshot& shown);
 
 private:
     struct said {

@@ -106,6 +106,68 @@ TEST_CASE("a topic that doesn't exist stalls alone, and is probed with one recor
     CHECK(lost == a->event);
 }
 
+TEST_CASE(
+    "a probe that the full sink sent back stays ahead of the records behind it when its topic "
+    "opens",
+    "[lanes]") {
+    bench one{lane_depth::pipelined};
+    static_cast<void>(one.add(3, 7, false));
+    static_cast<void>(one.add(4, 7, false));
+    const auto fails = one.decisions.next(0, start);
+    const auto late = one.decisions.next(0, start);
+    REQUIRE((fails && late));
+    one.decisions.attempt_ended(fails->token, {outcome_class::target, "unknown topic"}, start);
+    const auto first = one.add(1, 7);
+    const auto second = one.add(1, 7);
+    REQUIRE_FALSE(one.decisions.next(0, start));
+
+    const auto probe = one.decisions.next(0, start + 1min);
+    REQUIRE(probe);
+    REQUIRE(probe->event == first);
+    one.decisions.sent_back(probe->token);
+    one.decisions.attempt_ended(late->token, delivered, start + 1min);
+    REQUIRE_FALSE(one.decisions.sink(0).stalled());
+    const auto again = one.decisions.next(0, start + 1min);
+    REQUIRE(again);
+    CHECK(again->event == first);
+    const auto behind = one.decisions.next(0, start + 1min);
+    REQUIRE(behind);
+    CHECK(behind->event == second);
+}
+
+TEST_CASE("a sink that was full and then stalls is tried again when its wait is over", "[lanes]") {
+    bench one{lane_depth::pipelined};
+    static_cast<void>(one.add(1));
+    static_cast<void>(one.add(2));
+    const auto sent = one.decisions.next(0, start);
+    const auto no_room = one.decisions.next(0, start);
+    REQUIRE((sent && no_room));
+    one.decisions.sent_back(no_room->token);
+    one.decisions.attempt_ended(sent->token, {outcome_class::endpoint, "HTTP 401"}, start);
+    REQUIRE_FALSE(one.decisions.next(0, start));
+    const time_point wake = one.decisions.sink(0).wake_at();
+    REQUIRE(wake != never);
+    CHECK(one.decisions.next(0, wake));
+}
+
+TEST_CASE("while a refused batch is looked into, a stalled sink asks for no wake-up in the past",
+          "[lanes]") {
+    bench one{lane_depth::pipelined};
+    for (std::uint64_t key = 1; key <= 4; ++key)
+        static_cast<void>(one.add(key));
+    const auto a = one.decisions.next(0, start);
+    const auto b = one.decisions.next(0, start);
+    const auto c = one.decisions.next(0, start);
+    REQUIRE((a && b && c));
+    one.decisions.attempt_ended(a->token, {outcome_class::batch, "message too large"}, start);
+    one.decisions.attempt_ended(b->token, {outcome_class::endpoint, "not authorized"}, start);
+    const time_point later = start + 1min;
+    CHECK_FALSE(one.decisions.next(0, later));  // c is on the wire
+    CHECK(one.decisions.sink(0).wake_at() > later);
+    one.decisions.attempt_ended(c->token, delivered, later);
+    CHECK(one.decisions.next(0, later));
+}
+
 TEST_CASE("an endpoint that refuses us stalls the sink, and one attempt at a time probes it",
           "[lanes]") {
     bench one{lane_depth::serial};

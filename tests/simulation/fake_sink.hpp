@@ -1,0 +1,67 @@
+// A simulated destination, and what the world itself knows of the records on their way to it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <vector>
+
+#include "simulation/source_row.hpp"
+#include "walrelay/core/clock.hpp"
+#include "walrelay/engine/lanes.hpp"
+
+namespace walrelay::simulation {
+
+struct wire_attempt {
+    engine::attempt_token token;
+    row_pointer row;
+    bool orphaned = false;  ///< its stream is gone
+    bool alone = true;      ///< nothing else was on the wire with it
+};
+
+struct arrival {
+    std::uint64_t when = 0;     ///< by a counter
+    std::uint64_t process = 0;  ///< of the relay that sent it
+    bool process_dead = false;  ///< when it arrived
+};
+
+/// One unresolved delivery, as the world counts it; the engine's own view is compared with it.
+struct open_delivery {
+    enum class state : std::uint8_t { never_sent, on_wire, waits_again };
+
+    row_pointer row;
+    state now = state::never_sent;
+    std::uint32_t sends = 0;
+    std::uint32_t refusals = 0;
+    bool failed = false;
+    bool suspect = false;  ///< a batch that held it was refused
+};
+
+struct fake_sink {
+    struct late_attempt {
+        row_pointer row;
+        std::uint64_t process = 0;
+    };
+
+    engine::lane_depth depth = engine::lane_depth::serial;
+    std::size_t capacity = 1;
+    bool down = false;
+    std::vector<bool> target_down;
+    std::deque<wire_attempt> wire;   ///< in the order of sending
+    std::vector<late_attempt> late;  ///< of dead processes
+    std::map<row_number, std::vector<arrival>> landed;
+    std::map<row_number, open_delivery> open;  ///< in source order
+    std::size_t most_at_once = 0;
+
+    // As the last look at the engine left it: until time reaches `quiet_until`, or something
+    // happens, the engine has nothing for this sink.
+    bool full = false;
+    time_point quiet_until{};
+
+    [[nodiscard]] std::size_t target_of(const source_row& row) const noexcept {
+        return row.key % target_down.size();
+    }
+};
+
+}  // namespace walrelay::simulation

@@ -1,0 +1,59 @@
+// States that a set of runs must reach, or it proves little.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace walrelay::simulation {
+
+enum class rare : std::uint8_t {
+    relay_crash_in_transaction,
+    crash_between_delivery_and_ack,
+    clean_restart,
+    confirmed_position_went_back,
+    reconnect_with_attempts_in_flight,
+    failover,
+    failover_lost_delivered_rows,
+    limit_full,
+    keepalive_adopted,
+    keepalive_inside_transaction,
+    sent_again,
+    sink_stalled,
+    target_stalled,
+    late_success_opened_target,
+    probe_sent_back,
+    batch_refused,
+    sink_full,
+    wake_up_alone,
+    record_outcome_unknown,
+    record_outlived_stream,
+    event_for_two_sinks,
+    unit_resolved_before,
+    halted_after_three_refusals,
+    halted_at_once,
+    halted_by_batch_alone,
+    halted_without_route,
+    refusal_ended,
+    stepped_over,
+    late_landing,
+    late_landing_after_new_process,
+    count_,
+};
+
+class rare_states {
+public:
+    void note(rare state) noexcept { ++counts_[static_cast<std::size_t>(state)]; }
+
+    /// Name and count of each.
+    [[nodiscard]] std::vector<std::pair<std::string, std::uint64_t>> counts() const;
+    rare_states& operator+=(const rare_states& other) noexcept;
+
+private:
+    std::array<std::uint64_t, static_cast<std::size_t>(rare::count_)> counts_{};
+};
+
+}  // namespace walrelay::simulation

@@ -1,0 +1,195 @@
+// Attempts: what is sent, how it ends, and what lands late.
+#include <algorithm>
+
+#include "simulation/world.hpp"
+
+namespace walrelay::simulation {
+
+using std::chrono::milliseconds;
+using what = engine::outcome_class;
+
+/// `time_alone`: nothing has happened since the last time, except that time has passed.
+void world::pump(bool time_alone) {
+    for (std::size_t index = 0; index < sinks_.size(); ++index)
+        pump_sink(index, time_alone);
+    free_released();
+}
+
+void world::pump_sink(std::size_t index, bool time_alone) {
+    fake_sink& sink = sinks_[index];
+    const bool was_full = sink.full;
+    sink.full = false;
+    while (const auto next = relay_->next(index, now_)) {
+        if (relay_->halted()) fail("a record was sent after the halt");
+        if (time_alone && !was_full) {
+            if (now_ < sink.quiet_until) fail("a record was due, and no wake-up for it");
+            reached_.note(rare::wake_up_alone);
+        }
+        if (sink.wire.size() >= sink.capacity || (faults_ && chance(full_rate_))) {
+            reached_.note(rare::sink_full);
+            if (relay_->delivery_at(next->token.slot).target_probe)
+                reached_.note(rare::probe_sent_back);
+            relay_->sent_back(next->token);
+            sink.full = true;
+            break;
+        }
+        send(index, *next);
+    }
+    sink.quiet_until = relay_->sink(index).wake_at();
+    if (relay_->sink(index).stalled())
+        reached_.note(sink.down ? rare::sink_stalled : rare::target_stalled);
+    check_quiet(index);
+}
+
+void world::send(std::size_t index, const engine::engine::attempt& attempt) {
+    fake_sink& sink = sinks_[index];
+    const row_pointer row = held_.at(attempt.event);
+    const auto found = sink.open.find(row->number);
+    if (found == sink.open.end()) fail("a record was sent that is resolved");
+    open_delivery& chosen = found->second;
+    check_send(sink, chosen, attempt);
+    chosen.now = open_delivery::state::on_wire;
+    ++chosen.sends;
+    if (!sink.landed[row->number].empty()) reached_.note(rare::sent_again);
+    for (wire_attempt& other : sink.wire)
+        other.alone = false;
+    const bool alone = sink.wire.empty();
+    sink.wire.push_back({attempt.token, row, false, alone});
+    sink.most_at_once = std::max(sink.most_at_once, sink.wire.size());
+}
+
+bool world::any_on_wire() const {
+    return std::any_of(sinks_.begin(), sinks_.end(),
+                       [](const fake_sink& sink) { return !sink.wire.empty(); });
+}
+
+// ---- outcomes
+
+void world::end_attempt() {
+    const std::size_t first = draw(0, sinks_.size() - 1);
+    for (std::size_t i = 0; i < sinks_.size(); ++i) {
+        const std::size_t index = (first + i) % sinks_.size();
+        if (sinks_[index].wire.empty()) continue;
+        return end_attempt_of(index);
+    }
+}
+
+/// Of one key, attempts end in the order of sending, as in a partition.
+void world::end_attempt_of(std::size_t index) {
+    fake_sink& sink = sinks_[index];
+    const std::size_t pick = draw(0, sink.wire.size() - 1);
+    const source_row& picked = *sink.wire[pick].row;
+    const auto found =
+        std::find_if(sink.wire.begin(), sink.wire.begin() + static_cast<std::ptrdiff_t>(pick),
+                     [&](const wire_attempt& other) {
+                         return other.row->keyed && picked.keyed && other.row->key == picked.key;
+                     });
+    const wire_attempt ended = *found;
+    sink.wire.erase(found);
+
+    bool landed = true;
+    const engine::outcome seen = draw_outcome(index, ended, landed);
+    if (landed) sink.landed[ended.row->number].push_back({++arrivals_, process_, false});
+    if (ended.orphaned) {
+        relay_->attempt_ended(ended.token, seen, now_);
+        return free_released();
+    }
+    const std::uint32_t refusals =
+        sink.open.at(ended.row->number).refusals + (seen.what == what::event ? 1 : 0);
+    const bool probe = relay_->delivery_at(ended.token.slot).target_probe;
+    const bool stalled = !sink.down && relay_->sink(index).stalled();
+    account(index, ended, seen);
+    relay_->attempt_ended(ended.token, seen, now_);
+    if (seen.what == what::delivered) {
+        check_opened(index, *ended.row);
+        if (stalled && !probe && !relay_->sink(index).stalled())
+            reached_.note(rare::late_success_opened_target);
+    }
+    check_halt(ended, seen, refusals);
+    note_halt();
+    free_released();
+}
+
+engine::outcome world::draw_outcome(std::size_t index, const wire_attempt& ended, bool& landed) {
+    fake_sink& sink = sinks_[index];
+    source_row& row = *ended.row;
+    landed = false;
+    if (sink.down) return {chance(0.3) ? what::unknown : what::endpoint, "down", {}, false};
+    if (sink.target_down[sink.target_of(row)]) return {what::target, "no such topic", {}, false};
+
+    const bool to_blame = row.sinks.front() == index && !row.stepped_over;
+    if (to_blame && row.what == source_row::nature::final)
+        return {what::event_final, "too large", {}, false};
+    if (to_blame && row.what == source_row::nature::refused && row.refusals > 0) {
+        if (--row.refusals == 0) reached_.note(rare::refusal_ended);
+        return {what::event, "bad request", {}, false};
+    }
+    if (to_blame && row.what == source_row::nature::batch)
+        return {what::batch, "batch refused", {}, false};
+    if (!faults_ || !chance(fault_rate_)) {
+        landed = true;
+        return {what::delivered, {}, {}, false};
+    }
+    if (chance(0.3)) {
+        landed = true;
+        return {what::transient, "reply lost", {}, false};
+    }
+    // Never when sent alone: then the record itself were to blame.
+    if (chance(0.2) && sink.depth == engine::lane_depth::pipelined && !ended.orphaned &&
+        !relay_->delivery_at(ended.token.slot).sent_alone) {
+        reached_.note(rare::batch_refused);
+        return {what::batch, "batch refused", {}, false};
+    }
+    if (chance(0.15)) return {what::target, "no such topic, on this one broker", {}, false};
+    engine::outcome busy{what::transient, "busy", {}, chance(0.5)};
+    if (chance(0.2)) busy.retry_after = milliseconds{draw(0, 3000)};
+    return busy;
+}
+
+/// The world's own account of what an outcome means.
+void world::account(std::size_t index, const wire_attempt& ended, const engine::outcome& seen) {
+    fake_sink& sink = sinks_[index];
+    const auto own = sink.open.find(ended.row->number);
+    open_delivery& one = own->second;
+    one.now = open_delivery::state::waits_again;
+    if (seen.what != what::delivered) {
+        one.failed = true;
+        if (seen.what == what::event) ++one.refusals;
+        if (seen.what == what::batch) one.suspect = true;
+        return;
+    }
+    // A success behind an older record that failed is sent again, or that one would be the last.
+    const bool behind_failed = std::any_of(sink.open.begin(), own, [&](const auto& older) {
+        return older.second.now == open_delivery::state::waits_again && ended.row->keyed &&
+               older.second.row->keyed && older.second.row->key == ended.row->key;
+    });
+    if (!behind_failed) sink.open.erase(own);
+}
+
+// ---- beside the relay
+
+/// An attempt of a process that is dead reaches its sink.
+void world::land_late() {
+    for (fake_sink& sink : sinks_) {
+        if (sink.late.empty()) continue;
+        const std::size_t pick = draw(0, sink.late.size() - 1);
+        const fake_sink::late_attempt one = sink.late[pick];
+        sink.late.erase(sink.late.begin() + static_cast<std::ptrdiff_t>(pick));
+        std::vector<arrival>& all = sink.landed[one.row->number];
+        reached_.note(rare::late_landing);
+        if (!all.empty() && all.back().process > one.process)
+            reached_.note(rare::late_landing_after_new_process);
+        all.push_back({++arrivals_, one.process, true});
+        return;
+    }
+}
+
+void world::change_weather() {
+    for (fake_sink& sink : sinks_) {
+        sink.down = faults_ && chance(fault_rate_ / 4);
+        for (std::size_t i = 0; i < sink.target_down.size(); ++i)
+            sink.target_down[i] = faults_ && chance(fault_rate_ / 3);
+    }
+}
+
+}  // namespace walrelay::simulation
