@@ -8,9 +8,9 @@ from support.cluster import Cluster
 
 # About 300 bytes of JSON that compress about as real events do, under 10,000 keys.
 _row = """
-    'bench', 'customer-' || (i * 7919 % 10000),
+    'bench', 'customer-' || (i::bigint * 7919 % 10000),
     jsonb_build_object('order', i, 'state', 'paid', 'text',
-        (SELECT string_agg(md5((i * 8 + part)::text), ' ') FROM generate_series(1, 8) part))
+        (SELECT string_agg(md5((i::bigint * 8 + part)::text), ' ') FROM generate_series(1, 8) part))
 """
 
 _load = """

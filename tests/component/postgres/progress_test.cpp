@@ -5,7 +5,6 @@
 
 using namespace walrelay;
 using namespace walrelay::test;
-using Catch::Matchers::Contains;
 
 namespace {
 
@@ -49,8 +48,8 @@ TEST_CASE("without the schema the hint says how to install it") {
         const auto missing = co_await postgres::read_progress(*link, "walrelay");
         REQUIRE_FALSE(missing);
         CHECK(missing.error().sqlstate == "42P01");
-        CHECK_THAT(missing.error().what.hint, Contains("sql --apply"));
-        CHECK_THAT(missing.error().what.text(), Contains("slot \"walrelay\""));
+        CHECK_THAT(missing.error().what.hint, ContainsSubstring("sql --apply"));
+        CHECK_THAT(missing.error().what.text(), ContainsSubstring("slot \"walrelay\""));
     };
     on.run(work());
 }
@@ -80,7 +79,7 @@ TEST_CASE("each acquisition draws the next epoch, and only its holder may record
                                                              "10:20:10,14,15", "halted");
         REQUIRE(mine);
         REQUIRE(mine->has_value());
-        CHECK_THAT((*mine)->snapshot, Contains(":"));
+        CHECK_THAT((*mine)->snapshot, ContainsSubstring(":"));
         CHECK((*mine)->insert_lsn.value > 0x500);
         const auto lower = co_await postgres::record_progress(*link, "s", 2, lsn{0x400}, 1,
                                                               std::nullopt, std::nullopt);
@@ -124,7 +123,7 @@ TEST_CASE("on another timeline the record falls to the slot, and another server 
         later.system_identifier = "42";
         drawn = co_await postgres::draw_epoch(*link, "s", later, lsn{0x800});
         REQUIRE_FALSE(drawn);
-        CHECK_THAT(drawn.error().what.cause, Contains("another server"));
+        CHECK_THAT(drawn.error().what.cause, ContainsSubstring("another server"));
     };
     on.run(work());
 }

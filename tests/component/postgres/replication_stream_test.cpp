@@ -7,7 +7,6 @@
 
 using namespace walrelay;
 using namespace walrelay::test;
-using Catch::Matchers::Contains;
 
 namespace {
 
@@ -209,8 +208,8 @@ TEST_CASE("a crashed walsender is a loss, with a hint where to look") {
     CAPTURE(record.end->what.text());
     CHECK(record.end->sqlstate.empty());
     CHECK(record.end->connection_lost);
-    CHECK_THAT(record.end->what.cause, Contains("closed the connection"));
-    CHECK_THAT(record.end->what.hint, Contains("wal_sender_timeout"));
+    CHECK_THAT(record.end->what.cause, ContainsSubstring("closed the connection"));
+    CHECK_THAT(record.end->what.hint, ContainsSubstring("wal_sender_timeout"));
 }
 
 TEST_CASE("a stream can be destroyed within its own handler, and is silent then") {
