@@ -119,7 +119,7 @@ def run_pytest(arguments, full):
             "--durations=10",
             f"--junitxml={report}",
             *marker,
-            *(arguments or ["tests/e2e"]),
+            *(arguments or ["tests/e2e", "tests/structure"]),
         ],
         cwd=source_folder,
         stdin=subprocess.DEVNULL,

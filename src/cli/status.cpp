@@ -26,7 +26,8 @@ std::optional<json> ask_relay(const config::admin& admin) {
     const auto colon = admin.listen.rfind(':');
     std::string host = admin.listen.substr(0, colon);
     if (host == "0.0.0.0" || host == "::" || host == "[::]") host = "127.0.0.1";
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+        host = host.substr(1, host.size() - 2);
     asio::ip::tcp::iostream stream;
     stream.expires_after(admin_timeout);
     stream.connect(host, admin.listen.substr(colon + 1));

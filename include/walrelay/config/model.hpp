@@ -34,7 +34,7 @@ struct source {
 struct kafka_sink {
     std::string brokers;
     std::map<std::string, std::string> properties;  ///< librdkafka's, values may be secret
-    bool metadata = false;                          ///< send walrelay-lsn, -seq, -xid, -table, -epoch
+    bool metadata = false;  ///< send walrelay-lsn, -seq, -xid, -table, -epoch
 };
 
 /// A range of HTTP status codes, both ends included.
@@ -56,7 +56,8 @@ struct tls_files {
 struct http_sink {
     std::string url;  ///< path and query may hold {column}; scheme, host and port may not
     std::vector<std::pair<std::string, std::string>> headers;  ///< values may be secret
-    std::vector<std::string> signing;  ///< Standard Webhooks secrets, "whsec_" + base64; all of them sign
+    std::vector<std::string>
+        signing;  ///< Standard Webhooks secrets, "whsec_" + base64; all of them sign
     std::chrono::milliseconds timeout{15'000};
     std::uint32_t connections = 32;
     std::vector<status_range> success{{}};
@@ -65,6 +66,7 @@ struct http_sink {
 };
 
 struct stdout_sink {};
+
 struct discard_sink {};
 
 struct sink {
@@ -73,8 +75,8 @@ struct sink {
     position at;
 };
 
-/// Columns of an insert-only table as an event. Templates may hold {column}; `payload` and `headers`
-/// name one column each.
+/// Columns of an insert-only table as an event. Templates may hold {column}; `payload` and
+/// `headers` name one column each.
 struct mapped_shape {
     std::optional<std::string> id;   ///< absent: made of commit LSN, time and ordinal
     std::optional<std::string> key;  ///< absent: no key

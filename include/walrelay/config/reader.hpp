@@ -36,7 +36,8 @@ struct secret_sources {
 struct reading {
     std::optional<config::model> model;
     std::vector<problem> problems;
-    std::vector<problem> warnings;  ///< plain http off loopback, a secret file that others can read…
+    std::vector<problem>
+        warnings;  ///< plain http off loopback, a secret file that others can read…
 };
 
 [[nodiscard]] reading read_text(std::string_view yaml, const std::string& file_name,

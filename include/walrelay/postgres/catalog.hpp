@@ -23,13 +23,14 @@ struct slot_state {
     std::optional<int> active_pid;
     lsn restart_lsn;
     lsn confirmed_flush;
-    std::string wal_status;           ///< reserved, extended, unreserved, lost
-    std::string invalidation_reason;  ///< 17 and later; else empty
-    std::uint64_t retained_bytes = 0; ///< pg_current_wal_lsn() - restart_lsn
-    std::string current_database;     ///< of this connection
+    std::string wal_status;            ///< reserved, extended, unreserved, lost
+    std::string invalidation_reason;   ///< 17 and later; else empty
+    std::uint64_t retained_bytes = 0;  ///< pg_current_wal_lsn() - restart_lsn
+    std::string current_database;      ///< of this connection
 };
 
-boost::asio::awaitable<sql_result<std::optional<slot_state>>> read_slot(connection& link, std::string slot);
+boost::asio::awaitable<sql_result<std::optional<slot_state>>> read_slot(connection& link,
+                                                                        std::string slot);
 
 struct publication_state {
     std::string name;
@@ -45,14 +46,15 @@ struct published_table {
     std::string publication;
     std::string schema;
     std::string name;
-    bool has_row_filter = false;          ///< 15 and later
-    std::vector<std::string> columns;     ///< published columns, in order
+    bool has_row_filter = false;       ///< 15 and later
+    std::vector<std::string> columns;  ///< published columns, in order
 };
 
 struct publications {
     std::vector<publication_state> found;
     std::vector<published_table> tables;
-    std::string fingerprint;  ///< oid and xmin of the catalog rows: changes when a table was taken out and put back
+    std::string fingerprint;  ///< oid and xmin of the catalog rows: changes when a table was taken
+                              ///< out and put back
 };
 
 boost::asio::awaitable<sql_result<publications>> read_publications(connection& link,

@@ -19,18 +19,22 @@ namespace walrelay::postgres {
 class frame {
 public:
     frame() = default;
+
     frame(char* owned, std::size_t size) noexcept : buffer_{owned}, size_{size} {}
 
     [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
         return {reinterpret_cast<const std::byte*>(buffer_.get()), size_};
     }
+
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
     explicit operator bool() const noexcept { return buffer_ != nullptr; }
 
 private:
     struct free_buffer {
         void operator()(char* buffer) const noexcept;
     };
+
     std::unique_ptr<char, free_buffer> buffer_;
     std::size_t size_ = 0;
 };
@@ -51,10 +55,11 @@ public:
     virtual void on_server_notice(std::string text) = 0;
 };
 
-/// How the socket is read decides what the server's walsender costs: it sends each message by itself,
-/// and pays for each wake-up of a reader that sleeps in poll. So, while behind, what is there is read,
-/// then nothing for `pause_while_behind`; else the socket is read as soon as it has something, as a
-/// single commit should not wait. "Behind": more than `behind_bytes` came within `behind_window`.
+/// How the socket is read decides what the server's walsender costs: it sends each message by
+/// itself, and pays for each wake-up of a reader that sleeps in poll. So, while behind, what is
+/// there is read, then nothing for `pause_while_behind`; else the socket is read as soon as it has
+/// something, as a single commit should not wait. "Behind": more than `behind_bytes` came within
+/// `behind_window`.
 struct reading_pace {
     std::chrono::microseconds pause_while_behind{200};
     std::chrono::microseconds behind_window{1000};
@@ -76,8 +81,8 @@ public:
     virtual void pause() = 0;
     virtual void resume() = 0;
 
-    /// Queues a status and sends what the socket takes now; the rest follows when it can. False when
-    /// the connection is gone (on_end follows or was said).
+    /// Queues a status and sends what the socket takes now; the rest follows when it can. False
+    /// when the connection is gone (on_end follows or was said).
     virtual bool send_status(const pgoutput::standby_status& status) = 0;
 
     /// Ends the stream so that the last status is not lost: what is queued is flushed, the sending

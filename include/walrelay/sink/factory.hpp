@@ -12,10 +12,10 @@
 
 namespace walrelay::sink {
 
-/// `index` is given back to `events`, which outlives the sink. Fails on what can be seen without the
-/// network: an unknown librdkafka property, a certificate that can't be read.
-[[nodiscard]] result<std::unique_ptr<sink>> make(boost::asio::io_context& loop, const config::sink& entry,
-                                                 std::size_t index, const config::limits& limits,
-                                                 listener& events);
+/// `index` is given back to `events`, which outlives the sink. Fails on what can be seen without
+/// the network: an unknown librdkafka property, a certificate that can't be read.
+[[nodiscard]] result<std::unique_ptr<sink>> make(boost::asio::io_context& loop,
+                                                 const config::sink& entry, std::size_t index,
+                                                 const config::limits& limits, listener& events);
 
 }  // namespace walrelay::sink

@@ -12,7 +12,8 @@ namespace walrelay::sink {
 
 /// How a sink keeps the order of a key.
 enum class ordering : std::uint8_t {
-    pipelined,  ///< many records of a key may be in flight: the destination keeps their order (Kafka)
+    pipelined,  ///< many records of a key may be in flight: the destination keeps their order
+                ///< (Kafka)
     serial,     ///< the next record of a key is sent when the last is resolved (HTTP)
 };
 
@@ -28,11 +29,12 @@ enum class admission : std::uint8_t {
 class listener {
 public:
     virtual ~listener() = default;
-    virtual void on_outcome(std::size_t sink, engine::attempt_token token, engine::outcome&& outcome) = 0;
+    virtual void on_outcome(std::size_t sink, engine::attempt_token token,
+                            engine::outcome&& outcome) = 0;
     /// After a group of outcomes, and whenever a sink that was full may have room again.
     virtual void settled(std::size_t sink) = 0;
-    /// Something that concerns the sink as a whole, for the log and readiness: "all brokers are down".
-    /// An empty text means that it is over.
+    /// Something that concerns the sink as a whole, for the log and readiness: "all brokers are
+    /// down". An empty text means that it is over.
     virtual void on_notice(std::size_t sink, std::string notice) = 0;
 };
 
@@ -43,10 +45,10 @@ public:
 
     [[nodiscard]] virtual ordering order() const noexcept = 0;
 
-    /// Starts one attempt. `record` is good during the call, but for its body when body_in_frame: that
-    /// stays until the outcome was told. `attempt` counts from 1.
-    virtual admission send(engine::attempt_token token, std::uint32_t attempt, const event::record& record,
-                           engine::outcome& refusal) = 0;
+    /// Starts one attempt. `record` is good during the call, but for its body when body_in_frame:
+    /// that stays until the outcome was told. `attempt` counts from 1.
+    virtual admission send(engine::attempt_token token, std::uint32_t attempt,
+                           const event::record& record, engine::outcome& refusal) = 0;
 
     /// Gives up what is not on the wire yet; every pending attempt still gets its outcome, soon.
     virtual void purge() = 0;

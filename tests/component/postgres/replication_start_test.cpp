@@ -57,7 +57,8 @@ TEST_CASE("a slot of another database is told with both names") {
     cluster.sql("SELECT pg_create_logical_replication_slot('elsewhere', 'pgoutput')", "postgres");
     const auto failure = refusal_of("elsewhere");
     CHECK(failure.sqlstate == "55000");
-    CHECK_THAT(failure.what.cause, ContainsSubstring("\"postgres\"") && ContainsSubstring("\"shop\""));
+    CHECK_THAT(failure.what.cause,
+               ContainsSubstring("\"postgres\"") && ContainsSubstring("\"shop\""));
     CHECK_THAT(failure.what.hint, ContainsSubstring("dbname"));
     cluster.sql("SELECT pg_drop_replication_slot('elsewhere')");
 }
@@ -76,7 +77,8 @@ TEST_CASE("a slot that another process holds is told with its pid, and can be ta
     REQUIRE(first);
     const auto failure = refusal_of(slot.name());
     CHECK(failure.sqlstate == "55006");
-    CHECK_THAT(failure.what.cause, ContainsSubstring("PID " + std::to_string((*first)->backend_pid())));
+    CHECK_THAT(failure.what.cause,
+               ContainsSubstring("PID " + std::to_string((*first)->backend_pid())));
     on.run((*first)->close());
     slot.wait_until_free();
     stream_record second_record;
@@ -150,7 +152,8 @@ TEST_CASE("a publication that is missing ends the stream with its name at the fi
     (*stream)->resume();
     REQUIRE(on.until([&] { return record.end.has_value(); }));
     CHECK(record.end->sqlstate == "42704");
-    CHECK_THAT(record.end->what.cause, ContainsSubstring("not_there") && ContainsSubstring("associated LSN"));
+    CHECK_THAT(record.end->what.cause,
+               ContainsSubstring("not_there") && ContainsSubstring("associated LSN"));
     CHECK_THAT(record.end->what.hint, ContainsSubstring("publication"));
 }
 
