@@ -98,8 +98,7 @@ void intake::halt_on(table_state& table, const pgoutput::row_inserted& row,
                      postgres::frame& received, std::string reason) {
     const engine::event_slot slot =
         desk_.decisions().add_unroutable(received.size(), std::move(reason));
-    auto plan = table.plan ? table.plan : nullptr;
-    desk_.events().put(slot, {std::move(received), row.row, std::move(plan),
+    desk_.events().put(slot, {std::move(received), row.row, table.plan,
                               position_of(*reader_.open_transaction(), row.ordinal), 0});
 }
 

@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "walrelay/engine/start_check.hpp"
+#include "walrelay/relay/link_options.hpp"
 
 namespace walrelay::relay {
 
@@ -72,9 +73,7 @@ void recorder::start(asio::awaitable<void> work, time_point now) {
 asio::awaitable<postgres::sql_result<std::optional<postgres::recorded>>> recorder::write_once(
     const engine::progress_schedule::write& record) {
     if (!link_) {
-        postgres::connect_options options;
-        options.conninfo = source_.conninfo;
-        options.application_name = "walrelay " + source_.slot;
+        postgres::connect_options options = link_options(source_, source_.slot);
         auto opened = co_await postgres::connection::open(loop_, std::move(options));
         if (!opened) co_return opened.error();
         auto identity = co_await postgres::read_identity(**opened);

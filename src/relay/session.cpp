@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include "walrelay/core/escape.hpp"
+#include "walrelay/relay/link_options.hpp"
 #include "walrelay/relay/relay.hpp"
 
 namespace walrelay::relay {
@@ -52,9 +53,7 @@ bool same_timeline(const postgres::server_identity& a, const postgres::server_id
 
 asio::awaitable<relay::ending> relay::connect_and_stream() {
     state_ = "connecting";
-    postgres::connect_options options;
-    options.conninfo = model_.source.conninfo;
-    options.application_name = "walrelay " + model_.source.slot;
+    postgres::connect_options options = link_options(model_.source, model_.source.slot);
     auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
     if (!link) co_return ending_of(link.error());
     auto looked = co_await look_before_start(**link, model_, *routes_);
@@ -80,9 +79,7 @@ asio::awaitable<relay::ending> relay::connect_and_stream() {
 /// Takes the slot, draws the epoch, and lets the stream flow. `stop` with a stream: it flows.
 asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connection> link,
                                               server_facts facts) {
-    postgres::connect_options options;
-    options.conninfo = model_.source.conninfo;
-    options.application_name = "walrelay " + model_.source.slot;
+    postgres::connect_options options = link_options(model_.source, model_.source.slot);
     options.replication = true;
     auto replication =
         co_await postgres::connection::open(loop_.get_executor(), std::move(options));
@@ -173,11 +170,7 @@ asio::awaitable<relay::ending> relay::stream_until_end() {
             co_return ending{ending::next::retry};
         }
         co_await probe_server();
-        const auto fatal = co_await check_catalog();
-        if (fatal) {
-            co_await leave_stream(true);
-            co_return ending_of(*fatal);
-        }
+        co_await check_catalog();
     }
 }
 
@@ -261,9 +254,7 @@ asio::awaitable<void> relay::probe_server() {
     const bool nothing_moves = !desk_.moves(now(), probe_period);
     if (!(nothing_moves || intake_->paused()) || now() - last_probe_ < probe_period) co_return;
     last_probe_ = now();
-    postgres::connect_options options;
-    options.conninfo = model_.source.conninfo;
-    options.application_name = "walrelay probe";
+    postgres::connect_options options = link_options(model_.source, "probe");
     options.timeout = probe_timeout;
     auto probe = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
     if (!probe && engine::server_is_stopping(probe.error().sqlstate)) {
@@ -274,18 +265,16 @@ asio::awaitable<void> relay::probe_server() {
 
 /// Slot and publications, seldom and only if the WAL has moved. An error that ends the stream, or
 /// nothing.
-asio::awaitable<std::optional<postgres::sql_error>> relay::check_catalog() {
+asio::awaitable<void> relay::check_catalog() {
     const std::uint64_t wal_end = desk_.decisions().acknowledgements().wal_end().value;
     if (now() - last_catalog_check_ < catalog_period || wal_end == publications_checked_at_)
-        co_return std::nullopt;
+        co_return;
     last_catalog_check_ = now();
     publications_checked_at_ = wal_end;
-    postgres::connect_options options;
-    options.conninfo = model_.source.conninfo;
-    options.application_name = "walrelay check";
+    postgres::connect_options options = link_options(model_.source, "check");
     options.timeout = probe_timeout;
     auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
-    if (!link) co_return std::nullopt;  // the stream itself shows what matters
+    if (!link) co_return;  // the stream itself shows what matters
     auto slot = co_await postgres::read_slot(**link, model_.source.slot);
     if (slot && *slot) {
         slot_retained_bytes_ = (*slot)->retained_bytes;
@@ -296,7 +285,7 @@ asio::awaitable<std::optional<postgres::sql_error>> relay::check_catalog() {
         }
     }
     auto published = co_await postgres::read_publications(**link, model_.source.publications);
-    if (!published) co_return std::nullopt;
+    if (!published) co_return;
     const auto wrong = judge_publications(*published, model_, *routes_);
     const std::string text = wrong ? wrong->text() : "";
     if (text != trouble_) {
@@ -307,7 +296,6 @@ asio::awaitable<std::optional<postgres::sql_error>> relay::check_catalog() {
         }
     }
     trouble_ = text;
-    co_return std::nullopt;
 }
 
 relay::ending relay::ending_of(const postgres::sql_error& failure) {

@@ -53,10 +53,6 @@ public:
 
     void resumed() noexcept { paused_ = false; }
 
-    [[nodiscard]] bool in_transaction() const noexcept {
-        return reader_.open_transaction().has_value();
-    }
-
 private:
     struct table_state {
         std::shared_ptr<const pgoutput::relation> relation;

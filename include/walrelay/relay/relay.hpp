@@ -60,7 +60,7 @@ private:
     boost::asio::awaitable<void> wait_until(time_point deadline);
     boost::asio::awaitable<void> leave_stream(bool tell_last_status);
     boost::asio::awaitable<void> probe_server();
-    boost::asio::awaitable<std::optional<postgres::sql_error>> check_catalog();
+    boost::asio::awaitable<void> check_catalog();
     [[nodiscard]] ending ending_of(const postgres::sql_error& failure);
     [[nodiscard]] ending refused(const engine::start_refusal& refusal);
     void tick();
