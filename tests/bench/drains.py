@@ -31,6 +31,8 @@ class Drain:
     seconds: float
     cpu_seconds: float
     peak_bytes: int
+    evenness: float = None  # rows/s of the last tenth ÷ those of the first
+    cpu_evenness: float = None  # the same of rows per CPU second
 
     @property
     def rate(self):
@@ -94,7 +96,7 @@ def measured(rows, start, end, usage):
     return Drain(rows, end - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
-def pg_recvlogical(source, workload):
+def pg_recvlogical(source, socket=False):
     database = source.database
     with source.slot() as slot:
         start, end, _, usage = run_to_end(
@@ -103,7 +105,7 @@ def pg_recvlogical(source, workload):
             [
                 str(debian_postgres() / "bin/pg_recvlogical"),
                 "-d",
-                database.dsn(),
+                database.dsn(socket=socket),
                 "-S",
                 slot,
                 "--start",
@@ -118,10 +120,10 @@ def pg_recvlogical(source, workload):
                 source.end,
             ],
         )
-    return measured(workload.rows, start, end, usage)
+    return measured(source.workload.rows, start, end, usage)
 
 
-def eager_loop(source, workload, broker):
+def eager_loop(source, broker):
     database = source.database
     topic = broker.create_topic(partitions=partitions)
     properties = [f"{name}={value}" for name, value in kafka_properties.items()]
@@ -136,28 +138,32 @@ def eager_loop(source, workload, broker):
                 database.publication,
                 broker.bootstrap,
                 topic,
-                str(workload.rows),
+                str(source.workload.rows),
                 *properties,
             ],
         )
     broker.delete_topic(topic)
-    return measured(workload.rows, start, int(output) / 1e9, usage)
+    return measured(source.workload.rows, start, int(output) / 1e9, usage)
 
 
-def relay_settings(source, slot, sink, route=None):
-    """A sink map with the one sink `out`; over TCP, as the baselines."""
+def relay_settings(source, slot, sink, route=None, socket=False):
+    """A sink map with the one sink `out`; over TCP unless `socket`."""
+    database = source.database
     settings = support.relay.config(
-        source.database, {"out": sink}, [{"from": "walrelay.outbox", "to": "out", **(route or {})}]
+        database,
+        {"out": sink},
+        [{"from": "walrelay.outbox", "to": "out", **(route or {})}],
+        {"conninfo": database.dsn(user=database.relay_user, socket=socket), "slot": slot},
     )
-    settings["source"]["slot"] = slot
     settings["log"] = {"level": "warning"}
     return settings
 
 
-def relay(source, workload, folder, sink, route=None):
-    """The relay with a sink, to its last delivery."""
+def relay(source, rows, folder, sink, route=None, socket=False):
+    """The relay with a sink, to the delivery of the last of so many rows."""
     with source.slot() as slot:
-        process = support.relay.Relay(relay_settings(source, slot, sink, route), folder / slot)
+        settings = relay_settings(source, slot, sink, route, socket)
+        process = support.relay.Relay(settings, folder / slot)
         clock = StartClock(source.database, slot)
         process.start()
         try:
@@ -165,45 +171,100 @@ def relay(source, workload, folder, sink, route=None):
                 start = clock.value()
             except RuntimeError as problem:
                 raise RuntimeError(f"{problem}; the relay says:\n{process.log()[-3000:]}") from None
-            wait_delivered(process, workload.rows, start)
-            end = time.monotonic()
-            result = Drain(workload.rows, end - start, process.cpu_seconds(), process.peak_memory())
+            samples = watch_delivery(process, rows, start)
+            delivered, end, cpu = samples[-1]
+            result = Drain(
+                delivered, end - start, cpu, process.peak_memory(), *evenness(samples, rows)
+            )
             process.stop(30)
         finally:
             process.close()
     return result
 
 
-def wait_delivered(process, rows, start):
-    """Asks seldom while much is left, every 10 ms towards the end: it costs the relay a bit."""
+@contextlib.contextmanager
+def ready_relay(settings, folder):
+    process = support.relay.Relay(settings, folder)
+    process.start()
+    try:
+        process.wait_ready(60)
+        yield process
+        process.stop(30)
+    finally:
+        process.close()
+
+
+def seconds_until_delivered(process, count):
+    start = time.monotonic()
+    until(
+        lambda: process.delivered("out") >= count,
+        60,
+        lambda: f"{count} are delivered, not {process.delivered('out')}",
+        every=0.02,
+    )
+    return time.monotonic() - start
+
+
+def watch_delivery(process, rows, start):
+    """How far the delivery was when, and for how much CPU time, until all rows are delivered.
+
+    Asks seldom while much is left, every 10 ms towards the end: it costs the relay a bit.
+    """
     pause = threading.Event()
+    samples = []
     while True:
         if not process.running():
             raise RuntimeError(f"the relay ended:\n{process.log()[-3000:]}")
         delivered = process.delivered("out") if process.get("/healthz")[0] else 0
         now = time.monotonic()
+        samples.append((delivered, now, process.cpu_seconds()))
         if delivered >= rows:
-            return
+            return samples
         if now - start > deadline:
             raise RuntimeError(
                 f"{delivered} of {rows} delivered within {deadline} s:\n{process.log()[-3000:]}"
             )
         rate = max(delivered, 1) / (now - start)
-        pause.wait(min(max((rows - delivered) / rate / 4, 0.01), 0.25))
+        pause.wait(min(max((rows - delivered) / rate / 4, 0.01), 0.1))
 
 
-def relay_discard(source, workload, folder):
-    return relay(source, workload, folder, {"discard": {}})
+def evenness(samples, rows):
+    """Rate of the last tenth ÷ that of the first, by the clock and by CPU time.
+
+    The first and the last hundredth are left out: the server reads a large transaction to its end
+    before it sends the first row, and a sink's last answers come late.
+    """
+
+    def at(share):
+        """Clock and CPU time at which that share was delivered, between two looks."""
+        wanted = rows * share
+        last = next(index for index, sample in enumerate(samples) if sample[0] >= wanted)
+        if last == 0:
+            return samples[0][1:]
+        before, after = samples[last - 1], samples[last]
+        part = (wanted - before[0]) / (after[0] - before[0])
+        return tuple(before[i] + (after[i] - before[i]) * part for i in (1, 2))
+
+    first, last = (
+        tuple(end - begin for begin, end in zip(at(from_), at(to)))
+        for from_, to in ((0.01, 0.11), (0.89, 0.99))
+    )
+    return tuple(a / b if a > 0 and b > 0 else None for a, b in zip(first, last))
 
 
-def relay_kafka(source, workload, folder, broker):
+def relay_discard(source, rows, folder, socket=False):
+    return relay(source, rows, folder, {"discard": {}}, socket=socket)
+
+
+def relay_kafka(source, rows, folder, broker, socket=False):
     topic = broker.create_topic(partitions=partitions)
     result = relay(
         source,
-        workload,
+        rows,
         folder,
         {"kafka": {"brokers": broker.bootstrap, "properties": kafka_properties}},
         {"topic": topic, "key": "{key}"},
+        socket,
     )
     broker.delete_topic(topic)
     return result
@@ -224,6 +285,6 @@ def end_program(process):
     until(lambda: process.poll() is not None, 30, "a program of the benchmark ends")
 
 
-def relay_http(source, workload, folder):
+def relay_http(source, rows, folder, socket=False):
     with http_sink() as url:
-        return relay(source, workload, folder, {"http": {"url": url}})
+        return relay(source, rows, folder, {"http": {"url": url}}, socket=socket)

@@ -1,15 +1,17 @@
 """How long a commit takes to arrive, at a steady rate: from just before COMMIT is sent."""
 
-import contextlib
 import dataclasses
 import subprocess
 
-import support.relay
 from support.processes import spawn
 from support.wait import until
 
 import drains
+import workloads
+from bench import note
 
+http_rate = 1000  # commits a second
+kafka_rate = 500
 warm_up = 1  # seconds whose commits don't count
 
 
@@ -99,31 +101,14 @@ def raw(source, folder, rate, seconds):
     return evaluate(commits, arrivals, rate)
 
 
-@contextlib.contextmanager
-def ready_relay(settings, folder):
-    process = support.relay.Relay(settings, folder)
-    process.start()
-    try:
-        process.wait_ready(60)
-        yield process
-        process.stop(30)
-    finally:
-        process.close()
-
-
 def http(source, folder, rate, seconds):
     with source.slot() as slot:
         commits, arrivals = folder / f"{slot}.commits", folder / f"{slot}.arrivals"
         with drains.http_sink(str(arrivals)) as url:
             settings = drains.relay_settings(source, slot, {"http": {"url": url}})
-            with ready_relay(settings, folder / slot) as process:
+            with drains.ready_relay(settings, folder / slot) as process:
                 pace(source, rate, seconds, commits)
-                until(
-                    lambda: process.delivered("out") >= rate * seconds,
-                    60,
-                    "all are delivered",
-                    every=0.1,
-                )
+                drains.seconds_until_delivered(process, rate * seconds)
     return evaluate(commits, arrivals, rate)
 
 
@@ -149,15 +134,40 @@ def kafka(source, folder, broker, rate, seconds):
             stdout=subprocess.DEVNULL,
         )
         try:
-            with ready_relay(settings, folder / slot) as process:
+            with drains.ready_relay(settings, folder / slot) as process:
                 pace(source, rate, seconds, commits)
-                until(
-                    lambda: process.delivered("out") >= rate * seconds,
-                    60,
-                    "all are delivered",
-                    every=0.1,
-                )
+                drains.seconds_until_delivered(process, rate * seconds)
         finally:
             drains.end_program(reader)
     broker.delete_topic(topic)
     return evaluate(commits, arrivals, rate)
+
+
+def measure(bench):
+    """The raw walsender, HTTP and a Kafka consumer in turn."""
+    source = workloads.Source(bench.cluster)
+    seconds = 4 if bench.quick else 8
+    contenders = {
+        "raw": lambda: raw(source, bench.folder, http_rate, seconds),
+        "http": lambda: http(source, bench.folder, http_rate, seconds),
+        "consumer": lambda: kafka(source, bench.folder, bench.broker, kafka_rate, seconds),
+    }
+
+    def noting(name, run):
+        def turn():
+            source.move_slot_on()
+            result = run()
+            note(
+                f"latency: {name:<9} p50 {result.p50 * 1e3:6.3f} ms  p99 {result.p99 * 1e3:6.3f} ms"
+            )
+            bench.figures.add_run(f"latency: {name}", result)
+            return result
+
+        return turn
+
+    for results in bench.turns({name: noting(name, run) for name, run in contenders.items()}):
+        bench.figures.add("http p50 ratio", results["http"].p50 / results["raw"].p50)
+        bench.figures.add("http p99", results["http"].p99 * 1e3)
+        bench.figures.add("consumer p50", results["consumer"].p50 * 1e3)
+        bench.figures.add("consumer p99", results["consumer"].p99 * 1e3)
+    source.drop()

@@ -6,9 +6,9 @@ import itertools
 
 from support.cluster import Cluster
 
-# About 300 bytes of JSON that compress about as real events do, under 10,000 keys.
+# About 300 bytes of JSON that compress about as real events do.
 _row = """
-    'bench', 'customer-' || (i::bigint * 7919 % 10000),
+    'bench', 'customer-' || (i::bigint * 7919 % {keys}),
     jsonb_build_object('order', i, 'state', 'paid', 'text',
         (SELECT string_agg(md5((i::bigint * 8 + part)::text), ' ') FROM generate_series(1, 8) part))
 """
@@ -31,21 +31,42 @@ class Workload:
     name: str
     transactions: int
     size: int
+    keys: int = 10_000
 
     @property
     def rows(self):
         return self.transactions * self.size
 
+    def shrunk(self):
+        """A fifth of it."""
+        if self.size > self.transactions:
+            return dataclasses.replace(self, size=self.size // 5)
+        return dataclasses.replace(self, transactions=self.transactions // 5)
 
-full = {
-    "L": Workload("L", 1000, 1000),
-    "S": Workload("S", 200_000, 1),
-    "X": Workload("X", 1, 1_000_000),
+
+backlogs = {
+    each.name: each
+    for each in (
+        Workload("L", 1000, 1000),
+        Workload("S", 200_000, 1),
+        Workload("X", 1, 1_000_000),
+        Workload("B", 11_500, 1000),
+        Workload("G", 1, 10_000_000),
+    )
 }
-quick = {
-    "L": Workload("L", 200, 1000),
-    "S": Workload("S", 40_000, 1),
-    "X": Workload("X", 1, 200_000),
+few_rows = Workload("few", 20, 1000)  # more than the relay's window holds
+keys = {
+    "usual": Workload("usual keys", 400, 1000),
+    "many": Workload("many keys", 400, 1000, keys=100_000),
+    "one": Workload("one key", 400, 1000, keys=1),
+}
+
+
+_no_bottleneck = {
+    "shared_buffers": "512MB",
+    "max_wal_size": "48GB",
+    "checkpoint_timeout": "1d",
+    "autovacuum": "off",
 }
 
 
@@ -54,9 +75,12 @@ def bench_cluster():
 
     synchronous_commit stays on: without it the walsender waits for the WAL writer's next round.
     """
-    return Cluster(
-        shared_buffers="512MB", max_wal_size="16GB", checkpoint_timeout="1d", autovacuum="off"
-    )
+    return Cluster(**_no_bottleneck)
+
+
+def durable_cluster():
+    """The same with commits that wait for the disk."""
+    return Cluster(**_no_bottleneck, fsync="on", synchronous_commit="on")
 
 
 class Source:
@@ -68,17 +92,31 @@ class Source:
         self.database.create_relay_role()
         self.database.publish("walrelay.outbox")
         self.database.create_slot()
+        self.workload = None
         self.end = None
         self._numbers = itertools.count(1)
 
     def load(self, workload):
-        """Commits the rows of the workload; `end` is where their WAL ends."""
-        statement = _load.format(transactions=workload.transactions, size=workload.size, row=_row)
-        self.database.sql(statement)
+        """Commits the workload's rows; `end` is where their WAL ends. How many bytes it has."""
+        row = _row.format(keys=workload.keys)
+        start = self.database.wal_position()
+        self.database.sql(
+            _load.format(transactions=workload.transactions, size=workload.size, row=row)
+        )
+        size = self.database.wal_position() - start
+        self.workload = workload
         self.end = self.database.value("SELECT pg_current_wal_insert_lsn()::text")
         # Something beyond the end, for readers that stop there.
         self.database.sql("CREATE TABLE after_the_end ()")
         self.database.sql("CHECKPOINT")
+        return size
+
+    def move_slot_on(self):
+        """The copies of the slot made from now on begin after what is committed now."""
+        self.database.sql(
+            "SELECT pg_replication_slot_advance(%s, pg_current_wal_insert_lsn())",
+            [self.database.slot],
+        )
 
     @contextlib.contextmanager
     def slot(self):
