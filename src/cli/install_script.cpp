@@ -181,6 +181,7 @@ std::string forget_record_sql(const std::string& slot) {
 std::vector<routed_table> routed_tables(const config::model& model) {
     std::vector<routed_table> tables;
     for (const auto& route : model.routes) {
+        if (!route.from_message.empty()) continue;  // messages are in no table
         routed_table table{route.from_schema, route.from_table};
         if (std::find(tables.begin(), tables.end(), table) == tables.end()) {
             tables.push_back(std::move(table));
