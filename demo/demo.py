@@ -8,6 +8,7 @@ import contextlib
 import json
 import pathlib
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -91,6 +92,8 @@ class Deliveries:
         while self._read < len(requests):
             request = requests[self._read]
             self._read += 1
+            if request.path != "/orders":
+                continue
             order = json.loads(request.body)["order"]
             if order in self.first:
                 self.again += 1
@@ -103,6 +106,26 @@ class Deliveries:
             until(lambda: self.update().first.keys() >= orders, deadline)
 
 
+class Tail:
+    """`walrelay tail` until it has seen so many events."""
+
+    def __init__(self, file, count):
+        self._process = subprocess.Popen(
+            [binary(), "tail", "-c", str(file), "--count", str(count)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._process.stderr.readline()  # says that it follows
+
+    def output(self):
+        try:
+            return self._process.communicate(timeout=20)[0]
+        finally:
+            self._process.kill()
+
+
 def settings(cluster, url):
     return {
         "source": {
@@ -110,8 +133,26 @@ def settings(cluster, url):
             "slot": "walrelay",
             "publication": "walrelay",
         },
-        "sinks": {"shipping": {"http": {"url": f"{url}/{{topic}}"}}},
-        "routes": [{"from": "walrelay.outbox", "to": "shipping"}],
+        "sinks": {
+            "shipping": {"http": {"url": f"{url}/{{topic}}"}},
+            "workers": {"http": {"url": f"{url}/work/{{queue}}"}},
+            "mailer": {"http": {"url": f"{url}/mail"}},
+        },
+        "routes": [
+            {"from": "walrelay.outbox", "to": "shipping"},
+            {"from": "walrelay.dispatch", "to": "workers"},
+            {
+                "from": "shop.mail_outbox",
+                "shape": {
+                    "id": "{mail_id}",
+                    "key": "{customer}",
+                    "type": "mail.{template}",
+                    "payload": "body",
+                    "headers": "meta",
+                },
+                "to": "mailer",
+            },
+        ],
     }
 
 
@@ -134,6 +175,7 @@ class Demo:
     def prepare(self):
         self.cluster.sql("CREATE DATABASE shop")
         self.cluster.sql("CREATE ROLE walrelay LOGIN REPLICATION")
+        self.cluster.psql("-f", str(source_folder / "demo" / "legacy.sql"), dbname="shop")
         done = run_command(
             "sql", "-c", self.relay.file, "--apply", "--conninfo", self.cluster.dsn("shop")
         )
@@ -245,6 +287,27 @@ class Demo:
         )
         return not any(row[3] for row in self.rows)
 
+    def work_and_mail(self):
+        headline("One transaction: an order, its event, a workflow for the worker, a legacy mail")
+        say("  BEGIN; … walrelay.emit(…) … walrelay.enqueue_workflow(…) …")
+        say("  INSERT INTO shop.mail_outbox …; COMMIT\n")
+        tail = Tail(self.relay.file, 3)
+        before = len(self.receiver.requests)
+        order = self.cluster.value("SELECT shop.order_and_send('ada', 1999)", dbname="shop")
+        arrived = self.receiver.wait_for(before + 3)[before:]
+        for request in sorted(arrived, key=lambda request: request.path):
+            say(f"  {request.method} {request.path:<14} {request.body.decode()}")
+            for name in ("webhook-id", "idempotency-key", "x-walrelay-key", "x-walrelay-type"):
+                if name in request.headers:
+                    say(f"       {name + ':':<17}{request.headers[name]}")
+        missing = {"/orders", "/work/parcels", "/mail"} - {request.path for request in arrived}
+        if missing or not all(json.loads(one.body) for one in arrived):
+            sys.exit(f"order {order}: {', '.join(missing)} got nothing")
+        headline("`walrelay tail` saw the same on a slot of its own, and delivered nothing")
+        say(tail.output())
+        headline("`walrelay status`")
+        say(run_command("status", "-c", self.relay.file).stdout)
+
     def keep(self):
         headline("It is all still running")
         say(f"""  place an order        psql "{self.cluster.dsn('shop', socket=True)}" \\
@@ -292,6 +355,7 @@ def main():
             demo.steady_flow()
             demo.killed_flow()
             complete = demo.table()
+            demo.work_and_mail()
             if options.keep:
                 demo.keep()
             elif not complete:

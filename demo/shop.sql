@@ -1,6 +1,4 @@
 -- The shop of the demo: an order and its event are committed together, or not at all.
-create schema shop;
-
 create table shop.orders (
     id bigint generated always as identity primary key,
     customer text not null,
@@ -22,4 +20,20 @@ language sql as $$
         from placed
     )
     select id from announced
+$$;
+
+select walrelay.create_queue('parcels');
+
+-- The same, and the work that follows from it: one more row for the worker, one for the mailer.
+create function shop.order_and_send(customer text, cents bigint) returns bigint
+language plpgsql as $$
+declare
+    placed bigint := shop.place_order(customer, cents);
+begin
+    perform walrelay.enqueue_workflow('send_parcel', 'parcels', key => customer,
+        input => jsonb_build_object('order', placed));
+    insert into shop.mail_outbox (customer, template, body)
+    values (customer, 'thank_you', jsonb_build_object('order', placed));
+    return placed;
+end
 $$;

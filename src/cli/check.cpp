@@ -8,7 +8,9 @@
 #include <boost/asio/io_context.hpp>
 
 #include "check_queries.hpp"
+#include "check_sinks.hpp"
 #include "judge.hpp"
+#include "judge_local.hpp"
 #include "task.hpp"
 #include "walrelay/cli/commands.hpp"
 #include "walrelay/config/reader.hpp"
@@ -67,12 +69,20 @@ exit_code check(const common_options& options) {
     if (reading.problems.empty())
         findings.push_back({severity::ok, "config", options.config_file, {}});
     const judged_map map{*reading.model, options.config_file};
+    sink_inspections sinks{*reading.model};
+    const auto append = [&findings](std::vector<finding> more) {
+        for (auto& one : more)
+            findings.push_back(std::move(one));
+    };
+    append(judge_local(gather_local(*reading.model, options.config_file), *reading.model,
+                       options.config_file));
     try {
         asio::io_context loop{1};
         run_task(loop, look(loop, map, findings));
     } catch (const std::exception& failure) {
         findings.push_back({severity::stops, "check", printable(failure.what(), 400), {}});
     }
+    append(sinks.take());
     return show(findings, options.json);
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "install_script.hpp"
+#include "schema_objects.hpp"
 #include "walrelay/core/escape.hpp"
 #include "walrelay/postgres/progress.hpp"
 
@@ -56,6 +57,18 @@ order by a.attnum)";
 constexpr const char* record_query = R"(
 select safe_lsn, system_identifier, timeline, to_char(updated_at, 'YYYY-MM-DD HH24:MI:SS TZ')
 from walrelay.progress where slot = $1)";
+
+// As JSON, so that columns which a version has not are NULL instead of an error.
+constexpr const char* replication_query = R"(
+select (select to_jsonb(s) ->> 'failover' from pg_replication_slots s where slot_name = $1),
+       coalesce((select to_jsonb(s) ->> 'two_phase' from pg_replication_slots s
+                 where slot_name = $1), 'false') = 'true',
+       exists (select from pg_replication_slots where slot_type = 'physical')
+           or exists (select from pg_stat_get_wal_senders() w
+                      where not exists (select from pg_replication_slots l
+                                        where l.slot_type = 'logical' and l.active_pid = w.pid)),
+       coalesce(current_setting('synchronized_standby_slots', true), ''),
+       current_setting('synchronous_standby_names'))";
 
 // Only who has written has an xid, and only that holds WAL back.
 constexpr const char* sessions_query = R"(
@@ -119,6 +132,40 @@ asio::awaitable<sql_result<void>> gather_catalog(connection& link, const config:
         found.system_identifier = identity->system_identifier;
         found.timeline = identity->timeline;
     }
+    co_return sql_result<void>{};
+}
+
+asio::awaitable<sql_result<void>> gather_replication(connection& link, const std::string& slot,
+                                                     replication_facts& found) {
+    std::vector<std::optional<std::string>> parameters{slot};
+    const auto rows = co_await link.query(replication_query, parameters);
+    if (!rows) co_return rows.error();
+    if (!rows->is_null(0, 0)) found.slot_failover = rows->text(0, 0) == "true";
+    found.slot_two_phase = is_true(*rows, 1);
+    found.has_standbys = is_true(*rows, 2);
+    found.synchronized_standby_slots = rows->text(0, 3);
+    found.synchronous_standby_names = rows->text(0, 4);
+    co_return sql_result<void>{};
+}
+
+/// What this version's schema has and the database lacks.
+asio::awaitable<sql_result<void>> gather_objects(connection& link, facts& found) {
+    std::string wanted;
+    for (const auto& object : schema_objects(schema_files())) {
+        if (!wanted.empty()) wanted += ", ";
+        wanted += "(" + quote_literal(object.kind) + ", " + quote_literal(object.name) + ")";
+    }
+    std::string question =
+        "select w.kind || ' walrelay.' || w.name from (values " + wanted +
+        ") as w(kind, name) where not case w.kind when 'function' then"
+        " exists (select from pg_proc p where p.pronamespace = to_regnamespace('walrelay')"
+        " and p.proname = w.name)"
+        " else exists (select from pg_class c where c.relnamespace = to_regnamespace('walrelay')"
+        " and c.relname = w.name) end";
+    const auto rows = co_await link.query(question);
+    if (!rows) co_return rows.error();
+    for (std::size_t row = 0; row < rows->size(); ++row)
+        found.missing_objects.emplace_back(rows->text(row, 0));
     co_return sql_result<void>{};
 }
 
@@ -203,6 +250,8 @@ asio::awaitable<sql_result<facts>> gather_facts(connection& link, const config::
     if (!rights) co_return rights.error();
     found.rights = {is_true(*rights, 0), is_true(*rights, 1), is_true(*rights, 2),
                     is_true(*rights, 3), is_true(*rights, 4), is_true(*rights, 5)};
+    const auto objects = co_await gather_objects(link, found);
+    if (!objects) co_return objects.error();
     if (model.source.progress) {
         auto record = co_await read_record(link, model.source.slot);
         if (!record) co_return record.error();
@@ -215,6 +264,10 @@ asio::awaitable<sql_result<facts>> gather_facts(connection& link, const config::
                       number(capacity->text(0, 2)), number(capacity->text(0, 3)),
                       number(capacity->text(0, 4)), std::string{capacity->text(0, 5)}};
     found.sees_other_sessions = is_true(*capacity, 6);
+
+    const auto replication =
+        co_await gather_replication(link, model.source.slot, found.replication);
+    if (!replication) co_return replication.error();
 
     const auto tables = co_await gather_tables(link, model, found);
     if (!tables) co_return tables.error();

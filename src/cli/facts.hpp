@@ -56,6 +56,15 @@ struct capacity_facts {
     std::string idle_replication_slot_timeout;  ///< 18 and later; empty or "0": off
 };
 
+/// What else the server knows of the slot, and of those that could take over after a failover.
+struct replication_facts {
+    std::optional<bool> slot_failover;  ///< 17 and later
+    bool slot_two_phase = false;
+    bool has_standbys = false;               ///< a physical slot, or somebody who streams WAL
+    std::string synchronized_standby_slots;  ///< 17 and later
+    std::string synchronous_standby_names;
+};
+
 /// A transaction that holds WAL for every slot, because it may still commit.
 struct old_transaction {
     std::string who;  ///< "pid 123" or "prepared transaction 'gid'"
@@ -70,11 +79,13 @@ struct facts {
     std::string system_identifier;
     std::int64_t timeline = 0;
     rights_facts rights;
+    std::vector<std::string> missing_objects;  ///< "table walrelay.queue" of this version's schema
     std::optional<record_facts> record;
     std::optional<postgres::slot_state> slot;
     postgres::publications publications;
     std::vector<table_facts> tables;
     capacity_facts capacity;
+    replication_facts replication;
     std::vector<old_transaction> old_transactions;  ///< older than five minutes
     bool sees_other_sessions = false;               ///< pg_read_all_stats: else their age is hidden
     /// Why a replication connection could not be made; nothing when it was.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 #include "install_script.hpp"
@@ -65,6 +66,14 @@ bool routed(const std::vector<routed_table>& tables, const published_table& one)
     });
 }
 
+/// Tables of the schema that hold what the relay keeps for itself, today's and later ones.
+bool relays_own(const published_table& one) {
+    constexpr std::array names{"progress",       "parked", "queue", "workflow_slot",
+                               "workflow_state", "step",   "dedup", "inbox"};
+    return one.schema == "walrelay" &&
+           std::find(names.begin(), names.end(), one.name) != names.end();
+}
+
 const publication_state* state_of(const facts& found, const std::string& name) {
     const auto& all = found.publications.found;
     const auto at = std::find_if(all.begin(), all.end(),
@@ -88,12 +97,17 @@ void judge_unrouted(const facts& found, const judged_map& map, std::vector<findi
             continue;
         }
         ++said;
-        finding unrouted{
-            severity::stops,
-            subject_of(one.schema, one.name),
-            "is in publication " + printable(one.publication) + ", but no route names it",
-            {"a route with from: " + printable(one.schema + "." + one.name) +
-             " (to: none discards its rows)"}};
+        finding unrouted{severity::stops, subject_of(one.schema, one.name), {}, {}};
+        if (relays_own(one)) {
+            unrouted.text = "is in publication " + printable(one.publication) +
+                            ", but belongs to the relay: each write of it would come back";
+        } else {
+            unrouted.text =
+                "is in publication " + printable(one.publication) + ", but no route names it";
+            unrouted.mends.push_back(
+                "a route with from: " + printable(one.schema + "." + one.name) +
+                " (to: none discards its rows)");
+        }
         if (publication != nullptr && !publication->all_tables) {
             unrouted.mends.push_back("alter publication " + quote_identifier(one.publication) +
                                      " drop table " + quoted(one.schema, one.name) + ";");
@@ -127,6 +141,36 @@ std::string fault_of_columns(const event::router& router, pgoutput::relation rel
     return plan.has_error() ? plan.error().text() : std::string{};
 }
 
+/// Headers are a JSON object: a column of a type that can't hold one makes every row an event
+/// error.
+bool judge_header_columns(const judged_map& map, const table_facts& table,
+                          std::vector<finding>& out) {
+    constexpr std::array<std::uint32_t, 5> text_or_json{25, 114, 1042, 1043, 3802};
+    bool good = true;
+    for (const auto& route : map.model.routes) {
+        if (route.from_schema != table.schema || route.from_table != table.name) continue;
+        const auto* shape = std::get_if<config::mapped_shape>(&route.shape);
+        if (shape == nullptr || !shape->headers || route.to.empty()) continue;
+        for (const auto& column : table.columns) {
+            if (column.name != *shape->headers ||
+                std::find(text_or_json.begin(), text_or_json.end(), column.type_oid) !=
+                    text_or_json.end()) {
+                continue;
+            }
+            good = false;
+            out.push_back({severity::warns,
+                           subject_of(table.schema, table.name),
+                           "column " + printable(column.name) +
+                               " is used as headers, but its type holds no JSON object: each row "
+                               "that has one is an event error",
+                           {"headers: a column of type jsonb, json or text, or a map of header "
+                            "names to templates, in " +
+                            map.file}});
+        }
+    }
+    return good;
+}
+
 void judge_columns(const facts& found, const judged_map& map, const event::router& router,
                    const table_facts& table, std::vector<finding>& out) {
     const auto subject = subject_of(table.schema, table.name);
@@ -138,7 +182,7 @@ void judge_columns(const facts& found, const judged_map& map, const event::route
         return;
     }
     bool published = false;
-    bool good = true;
+    bool good = judge_header_columns(map, table, out);
     for (const auto& one : found.publications.tables) {
         if (one.schema != table.schema || one.name != table.name) continue;
         published = true;
@@ -156,7 +200,20 @@ void judge_columns(const facts& found, const judged_map& map, const event::route
                                 " add table " + quoted(table.schema, table.name) +
                                 ";  -- in one transaction, or rows get lost between"}});
         }
-        if (one.has_row_filter) {
+        const auto* publication = state_of(found, one.publication);
+        if (one.has_row_filter && publication != nullptr &&
+            (publication->publishes_update || publication->publishes_delete)) {
+            good = false;
+            out.push_back(
+                {severity::stops,
+                 subject,
+                 "publication " + printable(one.publication) +
+                     " has a row filter, and publishes more than inserts: where the filter uses a "
+                     "column outside the replica identity, each UPDATE and DELETE of the "
+                     "application fails",
+                 {"alter publication " + quote_identifier(one.publication) +
+                  " set (publish = 'insert');"}});
+        } else if (one.has_row_filter) {
             good = false;
             out.push_back(
                 {severity::warns,

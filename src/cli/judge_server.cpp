@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string_view>
+#include <utility>
 
 #include "install_script.hpp"
 #include "judge.hpp"
@@ -48,6 +50,49 @@ void judge_replication(const facts& found, std::vector<finding>& out) {
     // Some managed services let a role replicate without the attribute: what counts is that it
     // works.
     out.push_back({severity::ok, "replication", "role " + role + " may replicate", {}});
+}
+
+/// The names in a setting like "first 2 (a, \"b c\")" or "*", without quotes.
+std::vector<std::string> standby_names(const std::string& setting) {
+    std::vector<std::string> names;
+    std::string name;
+    bool quoted = false;
+    for (const char c : setting + ",") {
+        if (c == '"') {
+            quoted = !quoted;
+        } else if (!quoted && (c == ',' || c == '(' || c == ')' || c == ' ')) {
+            if (!name.empty()) names.push_back(std::exchange(name, {}));
+        } else {
+            name += c;
+        }
+    }
+    return names;
+}
+
+/// A walsender that streams to the relay counts as a standby under its application_name.
+void judge_synchronous(const facts& found, const judged_map& map, std::vector<finding>& out) {
+    const auto names = standby_names(found.replication.synchronous_standby_names);
+    const auto ours = "walrelay " + map.model.source.slot;
+    const auto counted = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
+        return name == "*" || name == ours;
+    });
+    if (counted == names.end()) return;
+    out.push_back({severity::warns,
+                   "synchronous_standby_names",
+                   "'" + printable(*counted) +
+                       "' takes the relay for a synchronous standby: commits wait until their "
+                       "rows are delivered",
+                   {"alter system set synchronous_standby_names = '<the names of the standbys>';  "
+                    "-- and a reload"}});
+}
+
+std::string listed(const std::vector<std::string>& objects) {
+    constexpr std::size_t shown = 5;
+    std::string out;
+    for (std::size_t i = 0; i < std::min(shown, objects.size()); ++i)
+        out += (i == 0 ? "" : ", ") + printable(objects[i]);
+    if (objects.size() > shown) out += " and " + std::to_string(objects.size() - shown) + " more";
+    return out;
 }
 
 void judge_capacity(const facts& found, std::vector<finding>& out) {
@@ -100,7 +145,7 @@ finding judge_connection(const postgres::sql_error& failure) {
     return one;
 }
 
-void judge_server(const facts& found, const judged_map&, std::vector<finding>& out) {
+void judge_server(const facts& found, const judged_map& map, std::vector<finding>& out) {
     const auto& server = found.settings;
     judge_version(server, out);
     if (found.backend_pid != server.server_backend_pid) {
@@ -142,6 +187,7 @@ void judge_server(const facts& found, const judged_map&, std::vector<finding>& o
                        {"alter system set wal_sender_timeout = '60s';  -- and a reload"}});
     }
     judge_replication(found, out);
+    judge_synchronous(found, map, out);
     judge_capacity(found, out);
 }
 
@@ -153,14 +199,22 @@ void judge_rights(const facts& found, const judged_map& map, std::vector<finding
             {severity::stops, "schema", "schema walrelay is not installed", {apply_command(map)}});
         return;
     }
-    if (!map.model.source.progress) return;
-    if (!may.progress_exists || !may.rotate_exists) {
+    if (map.model.source.progress && (!may.progress_exists || !may.rotate_exists)) {
         out.push_back({severity::stops,
                        "schema",
-                       "schema walrelay is incomplete or of an older version",
+                       "schema walrelay is incomplete or of an older version: it lacks " +
+                           listed(found.missing_objects),
                        {apply_command(map)}});
         return;
     }
+    if (!found.missing_objects.empty()) {
+        out.push_back(
+            {severity::warns,
+             "schema",
+             "schema walrelay is of an older version: it lacks " + listed(found.missing_objects),
+             {apply_command(map)}});
+    }
+    if (!map.model.source.progress) return;
     if (!may.complete()) {
         const auto role = quote_identifier(found.settings.role);
         out.push_back({severity::stops,

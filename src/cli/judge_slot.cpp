@@ -29,8 +29,8 @@ void judge_missing_slot(const facts& found, const judged_map& map, const std::st
 }
 
 /// False when it is not a slot that could be read at all.
-bool judge_kind(const postgres::slot_state& slot, const judged_map& map, const std::string& subject,
-                std::vector<finding>& out) {
+bool judge_kind(const postgres::slot_state& slot, bool two_phase, const judged_map& map,
+                const std::string& subject, std::vector<finding>& out) {
     std::string fault;
     if (slot.slot_type != "logical") {
         fault = "is a " + printable(slot.slot_type) + " slot, not a logical one";
@@ -43,6 +43,11 @@ bool judge_kind(const postgres::slot_state& slot, const judged_map& map, const s
         fault =
             "is temporary: it goes with the session that made it, and what is committed after that "
             "is lost";
+    }
+    if (fault.empty() && two_phase) {
+        fault =
+            "was made with two_phase: its transactions come when they are prepared, before they "
+            "are committed";
     }
     if (fault.empty()) return true;
     out.push_back({severity::stops,
@@ -79,6 +84,38 @@ void judge_record(const facts& found, const std::string& slot, const std::string
     }
 }
 
+/// What becomes of the slot when a standby takes over.
+void judge_failover(const facts& found, const std::string& slot, const std::string& subject,
+                    std::vector<finding>& out) {
+    const auto& has = found.replication;
+    if (!has.has_standbys) return;
+    if (!has.slot_failover) {
+        out.push_back({severity::info,
+                       subject,
+                       "is on this server alone: after a failover it is gone (exit 3). PostgreSQL "
+                       "17 and later keep slots on standbys",
+                       {}});
+        return;
+    }
+    if (!*has.slot_failover) {
+        out.push_back({severity::warns,
+                       subject,
+                       "is not kept on the standbys: after a failover it is gone (exit 3)",
+                       {"ALTER_REPLICATION_SLOT " + quote_identifier(slot) +
+                        " (FAILOVER true);  -- while no relay runs, on a connection with "
+                        "replication=database"}});
+        return;
+    }
+    if (has.synchronized_standby_slots.empty()) {
+        out.push_back({severity::info,
+                       subject,
+                       "synchronized_standby_slots is empty: an event may be delivered before a "
+                       "standby has its row, and a failover then takes the row back",
+                       {"alter system set synchronized_standby_slots = '<slot of the standby>';  "
+                        "-- and a reload"}});
+    }
+}
+
 void judge_old_transactions(const facts& found, std::vector<finding>& out) {
     for (const auto& one : found.old_transactions) {
         out.push_back(
@@ -108,7 +145,7 @@ void judge_slot(const facts& found, const judged_map& map, std::vector<finding>&
         return;
     }
     const auto& slot = *found.slot;
-    if (!judge_kind(slot, map, subject, out)) return;
+    if (!judge_kind(slot, found.replication.slot_two_phase, map, subject, out)) return;
     if (slot.wal_status == "lost" || !slot.invalidation_reason.empty()) {
         const auto reason = slot.invalidation_reason.empty() ? std::string{"wal_removed"}
                                                              : printable(slot.invalidation_reason);
@@ -122,6 +159,7 @@ void judge_slot(const facts& found, const judged_map& map, std::vector<finding>&
     }
     const auto before = out.size();
     judge_record(found, name, subject, out);
+    judge_failover(found, name, subject, out);
     if (slot.wal_status == "unreserved") {
         out.push_back(
             {severity::warns,

@@ -29,6 +29,7 @@ int parse_and_run(int argc, char** argv) {
     common_options common;
     sql_options sql_flags;
     status_options status_flags;
+    tail_options tail_flags;
     std::string format = "text";
 
     auto* const run_command = app.add_subcommand("run", "run the relay until SIGTERM");
@@ -50,6 +51,12 @@ int parse_and_run(int argc, char** argv) {
     add_output(*status_command, format);
     status_command->add_flag("--ready", status_flags.ready_only,
                              "only exit 0 (ready) or 1: for health checks");
+    auto* const tail_command = app.add_subcommand(
+        "tail", "follow on a temporary slot and print each event as it would be sent");
+    add_config(*tail_command, common, true);
+    add_output(*tail_command, format);
+    tail_command->add_option("--count", tail_flags.count, "end after so many events")
+        ->check(CLI::PositiveNumber);
 
     try {
         app.parse(argc, argv);
@@ -60,6 +67,7 @@ int parse_and_run(int argc, char** argv) {
     if (run_command->parsed()) return static_cast<int>(run(common));
     if (check_command->parsed()) return static_cast<int>(check(common));
     if (sql_command->parsed()) return static_cast<int>(sql(common, sql_flags));
+    if (tail_command->parsed()) return static_cast<int>(tail(common, tail_flags));
     return static_cast<int>(status(common, status_flags));
 }
 

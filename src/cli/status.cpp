@@ -1,15 +1,21 @@
+// walrelay status: positions, lag, and what holds WAL back.
 #include <cstdio>
+#include <exception>
 #include <optional>
+#include <string>
+#include <utility>
 
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/io_context.hpp>
 #include <nlohmann/json.hpp>
 
+#include "running_relay.hpp"
+#include "status_page.hpp"
+#include "status_queries.hpp"
+#include "status_sentence.hpp"
 #include "task.hpp"
 #include "walrelay/cli/commands.hpp"
 #include "walrelay/config/reader.hpp"
 #include "walrelay/core/escape.hpp"
-#include "walrelay/postgres/catalog.hpp"
-#include "walrelay/postgres/progress.hpp"
 
 namespace walrelay::cli {
 
@@ -18,151 +24,148 @@ using json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr std::chrono::seconds admin_timeout{3};
-
-/// GET /status of a relay that runs here. HTTP/1.0 ends the answer with the connection.
-std::optional<json> ask_relay(const config::admin& admin) {
-    if (admin.listen.empty()) return std::nullopt;
-    const auto colon = admin.listen.rfind(':');
-    std::string host = admin.listen.substr(0, colon);
-    if (host == "0.0.0.0" || host == "::" || host == "[::]") host = "127.0.0.1";
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']')
-        host = host.substr(1, host.size() - 2);
-    asio::ip::tcp::iostream stream;
-    stream.expires_after(admin_timeout);
-    stream.connect(host, admin.listen.substr(colon + 1));
-    if (!stream) return std::nullopt;
-    stream << "GET /status HTTP/1.0\r\nHost: " << host << "\r\n";
-    if (!admin.token.empty()) stream << "Authorization: Bearer " << admin.token << "\r\n";
-    stream << "\r\n" << std::flush;
-    std::string answer{std::istreambuf_iterator<char>{stream}, {}};
-    const auto body = answer.find("\r\n\r\n");
-    if (body == std::string::npos || answer.find(" 200 ") > answer.find("\r\n"))
-        return std::nullopt;
-    json parsed = json::parse(answer.substr(body + 4), nullptr, false);
-    if (!parsed.is_object()) return std::nullopt;
-    return parsed;
+lsn position(const json& body, const char* name) {
+    const auto read = parse_lsn(body.value(name, ""));
+    return read ? *read : lsn{};
 }
 
-struct database_view {
-    std::optional<postgres::slot_state> slot;
-    std::optional<postgres::progress_row> record;
-    std::string failure;  ///< why there is nothing; empty when there is
-};
-
-asio::awaitable<void> look(asio::io_context& loop, const config::source& source,
-                           database_view& view) {
-    postgres::connect_options options;
-    options.conninfo = source.conninfo;
-    options.application_name = "walrelay status";
-    auto link = co_await postgres::connection::open(loop.get_executor(), std::move(options));
-    if (!link) {
-        view.failure = link.error().what.text();
-        co_return;
+admin::sink_figures sink_of(const json& body) {
+    admin::sink_figures sink;
+    sink.name = body.value("name", "?");
+    sink.kind = body.value("kind", "?");
+    sink.delivered = body.value("delivered", std::uint64_t{0});
+    sink.in_flight = body.value("in_flight", std::uint64_t{0});
+    sink.waiting = body.value("waiting", std::uint64_t{0});
+    const json retried = body.value("retried", json::object());
+    for (const auto& [what, number] : retried.items())
+        sink.retried.emplace_back(what, number.get<std::uint64_t>());
+    sink.notice = body.value("notice", "");
+    for (const auto& one : body.value("stalls", json::array())) {
+        sink.stalls.push_back({one.value("scope", ""), one.value("name", ""),
+                               one.value("reason", ""), one.value("attempts", std::uint64_t{0}),
+                               one.value("seconds", 0.0)});
     }
-    auto slot = co_await postgres::read_slot(**link, source.slot);
-    if (!slot) {
-        view.failure = slot.error().what.text();
-        co_return;
-    }
-    view.slot = std::move(*slot);
-    auto record = co_await postgres::read_progress(**link, source.slot);
-    if (record) view.record = std::move(*record);
+    return sink;
 }
 
-json of_database(const database_view& view) {
-    if (!view.failure.empty()) return {{"error", view.failure}};
-    json shown = json::object();
-    if (view.slot) {
-        shown["slot"] = {
-            {"active_pid", view.slot->active_pid ? json(*view.slot->active_pid) : json(nullptr)},
-            {"confirmed_flush", to_string(view.slot->confirmed_flush)},
-            {"restart_lsn", to_string(view.slot->restart_lsn)},
-            {"wal_status", view.slot->wal_status},
-            {"retained_bytes", view.slot->retained_bytes}};
-    }
-    if (view.record) {
-        shown["progress"] = {
-            {"safe_lsn", to_string(view.record->safe)},
-            {"epoch", view.record->epoch},
-            {"halt", view.record->halt ? json(*view.record->halt) : json(nullptr)}};
-    }
+/// What status shows of GET /status. Whoever answers there is not trusted to be a relay: throws
+/// json::exception for a value of another type.
+admin::snapshot snapshot_of(const json& body) {
+    admin::snapshot shown;
+    shown.version = body.value("version", "?");
+    shown.slot = body.value("slot", "");
+    shown.state = body.value("state", "?");
+    shown.ready = body.value("ready", false);
+    for (const auto& reason : body.value("not_ready_because", json::array()))
+        shown.not_ready_because.push_back(reason.get<std::string>());
+    shown.halt = body.value("halt", "");
+    shown.received = position(body, "received");
+    shown.safe = position(body, "safe");
+    shown.recorded = position(body, "recorded");
+    shown.acked = position(body, "acked");
+    shown.server_wal_end = position(body, "server_wal_end");
+    shown.lag_bytes = body.value("lag_bytes", std::uint64_t{0});
+    shown.lag_seconds = body.value("lag_seconds", 0.0);
+    shown.epoch = body.value("epoch", std::uint64_t{0});
+    shown.in_flight_events = body.value("in_flight_events", std::uint64_t{0});
+    shown.in_flight_bytes = body.value("in_flight_bytes", std::uint64_t{0});
+    shown.limit_held_by = body.value("limit_held_by", "");
+    for (const auto& sink : body.value("sinks", json::array()))
+        shown.sinks.push_back(sink_of(sink));
     return shown;
 }
 
-void print_database(const database_view& view) {
-    if (!view.failure.empty())
-        return static_cast<void>(std::printf("database    %s\n", view.failure.c_str()));
-    if (!view.slot) {
-        std::printf("slot        does not exist\n");
-    } else {
-        const std::string holder = view.slot->active_pid
-                                       ? "held by pid " + std::to_string(*view.slot->active_pid)
-                                       : "not in use";
-        std::printf("slot        %s, confirmed %s, keeps %llu bytes of WAL (%s)\n", holder.c_str(),
-                    to_string(view.slot->confirmed_flush).c_str(),
-                    static_cast<unsigned long long>(view.slot->retained_bytes),
-                    view.slot->wal_status.c_str());
-    }
-    if (view.record) {
-        std::printf("progress    delivered up to %s, epoch %llu\n",
-                    to_string(view.record->safe).c_str(),
-                    static_cast<unsigned long long>(view.record->epoch));
+/// The answer of the running relay of this slot: its JSON, and what of it we understand.
+struct answer {
+    json body;
+    admin::snapshot shown;
+};
+
+std::optional<answer> ask(const config::model& model) {
+    const auto text = ask_relay(model.admin);
+    if (!text) return std::nullopt;
+    json body = json::parse(*text, nullptr, false);
+    if (!body.is_object()) return std::nullopt;
+    try {
+        auto shown = snapshot_of(body);
+        if (shown.slot != model.source.slot) return std::nullopt;  // another relay's port
+        return answer{std::move(body), std::move(shown)};
+    } catch (const json::exception&) {
+        return std::nullopt;
     }
 }
 
-void print_relay(const json& relay) {
-    std::printf("relay       %s, %s\n", relay.value("state", "?").c_str(),
-                relay.value("ready", false) ? "ready" : "not ready");
-    for (const auto& reason : relay.value("not_ready_because", json::array())) {
-        std::printf("            %s\n", reason.get<std::string>().c_str());
+json of_transaction(const std::optional<open_transaction>& open) {
+    if (!open) return nullptr;
+    const json seconds = open->seconds ? json(*open->seconds) : json(nullptr);
+    if (!open->gid.empty())
+        return {{"gid", open->gid}, {"database", open->database}, {"seconds", seconds}};
+    return {{"pid", open->pid},
+            {"application_name", open->application},
+            {"database", open->database},
+            {"seconds", seconds}};
+}
+
+json of_database(const database_facts& found) {
+    if (found.fault) return {{"error", found.fault->what.text()}};
+    json shown = json::object();
+    shown["wal_end"] = to_string(found.wal_end);
+    if (found.slot) {
+        const auto& slot = *found.slot;
+        shown["slot"] = {
+            {"active_pid", slot.active_pid ? json(*slot.active_pid) : json(nullptr)},
+            {"confirmed_flush", to_string(slot.confirmed_flush)},
+            {"restart_lsn", to_string(slot.restart_lsn)},
+            {"wal_status", slot.wal_status},
+            {"invalidation_reason", slot.invalidation_reason},
+            {"retained_bytes", slot.retained_bytes},
+            {"unread_seconds", found.unread_seconds ? json(*found.unread_seconds) : json(nullptr)}};
+        shown["undelivered_bytes"] = undelivered_bytes(found);
     }
-    std::printf("lag         %llu bytes, %.3f s; %llu events in memory\n",
-                relay.value("lag_bytes", 0ULL), relay.value("lag_seconds", 0.0),
-                relay.value("in_flight_events", 0ULL));
-    if (const std::string held = relay.value("limit_held_by", ""); !held.empty()) {
-        std::printf("limit       %s\n", held.c_str());
+    if (found.record) {
+        shown["progress"] = {
+            {"safe_lsn", to_string(found.record->safe)},
+            {"epoch", found.record->epoch},
+            {"age_seconds", found.record_age_seconds},
+            {"halt", found.record->halt ? json(*found.record->halt) : json(nullptr)}};
     }
-    for (const auto& sink : relay.value("sinks", json::array())) {
-        std::printf("sink        %s (%s): %llu delivered, %llu on the wire, %llu waiting\n",
-                    sink.value("name", "?").c_str(), sink.value("kind", "?").c_str(),
-                    sink.value("delivered", 0ULL), sink.value("in_flight", 0ULL),
-                    sink.value("waiting", 0ULL));
-        for (const auto& stall : sink.value("stalls", json::array())) {
-            std::printf("            stalled: %s %s: %s\n", stall.value("scope", "").c_str(),
-                        stall.value("name", "").c_str(), stall.value("reason", "").c_str());
-        }
-    }
+    shown["oldest_transaction"] = of_transaction(found.oldest);
+    return shown;
+}
+
+/// Nothing could be shown: why, for scripts.
+exit_code code_of(const status_facts& found) {
+    if (!found.database.fault || found.relay) return exit_code::ok;
+    return found.database.fault->sqlstate.empty() ? exit_code::postgres_out_of_reach
+                                                  : exit_code::configuration;
 }
 
 }  // namespace
 
 exit_code status(const common_options& options, const status_options& what) {
-    config::reading read = config::read_file(options.config_file);
+    const config::reading read = config::read_file(options.config_file);
     for (const config::problem& problem : read.problems)
         std::fprintf(stderr, "%s\n", problem.line().c_str());
     if (!read.model) return exit_code::configuration;
-    const std::optional<json> relay = ask_relay(read.model->admin);
-    const bool ready = relay && relay->value("ready", false);
-    if (what.ready_only) return ready ? exit_code::ok : exit_code::not_ready;
+    const auto relay = ask(*read.model);
+    if (what.ready_only) return relay && relay->shown.ready ? exit_code::ok : exit_code::not_ready;
 
-    database_view view;
+    status_facts found;
+    found.file = options.config_file;
+    found.slot = read.model->source.slot;
+    found.listen = read.model->admin.listen;
+    if (relay) found.relay = relay->shown;
     asio::io_context loop{1};
-    run_task(loop, look(loop, read.model->source, view));
+    run_task(loop, gather_status(loop.get_executor(), read.model->source, found.database));
     if (options.json) {
-        const json shown = {{"relay", relay ? *relay : json(nullptr)},
-                            {"database", of_database(view)}};
+        const json shown = {{"wal", what_holds_wal(found)},
+                            {"relay", relay ? relay->body : json(nullptr)},
+                            {"database", of_database(found.database)}};
         std::printf("%s\n", shown.dump(2, ' ', false, json::error_handler_t::replace).c_str());
-        return exit_code::ok;
-    }
-    if (relay) {
-        print_relay(*relay);
     } else {
-        std::printf("relay       none answers at admin.listen (%s)\n",
-                    read.model->admin.listen.c_str());
+        std::fputs(status_page(found).c_str(), stdout);
     }
-    print_database(view);
-    return exit_code::ok;
+    return code_of(found);
 }
 
 }  // namespace walrelay::cli

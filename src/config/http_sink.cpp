@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "address.hpp"
+#include "header_name.hpp"
 #include "quantity.hpp"
 #include "sections.hpp"
 
@@ -12,51 +12,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::string lower_case(std::string_view text) {
-    std::string out{text};
-    for (char& c : out) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-    return out;
-}
-
-/// RFC 9110, 5.6.2.
-bool is_token(std::string_view name) {
-    return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               std::string_view{"!#$%&'*+-.^_`|~"}.find(c) != std::string_view::npos;
-    });
-}
-
-/// Hop-by-hop headers, those that frame the request, and those that the relay writes itself.
-/// `name` is in lower case.
-bool is_reserved(std::string_view name) {
-    // After "expect" a server may answer 100 first, which would be taken for the answer.
-    constexpr std::array<std::string_view, 12> names{"connection",
-                                                     "content-length",
-                                                     "expect",
-                                                     "host",
-                                                     "keep-alive",
-                                                     "proxy-authenticate",
-                                                     "proxy-authorization",
-                                                     "proxy-connection",
-                                                     "te",
-                                                     "trailer",
-                                                     "transfer-encoding",
-                                                     "upgrade"};
-    return std::find(names.begin(), names.end(), name) != names.end() ||
-           name.starts_with("webhook-") || name.starts_with("x-walrelay-");
-}
-
 void read_headers(const place& where, std::vector<std::pair<std::string, std::string>>& out) {
     const auto entries = where.entries();
     if (!entries) return;
     std::set<std::string> seen;
     for (const auto& [name, at] : *entries) {
-        if (!is_token(name)) {
+        if (!is_header_name(name)) {
             at.key_problem(
                 "not a header name; expected letters, digits and any of !#$%&'*+-.^_`|~");
-        } else if (is_reserved(lower_case(name))) {
+        } else if (is_reserved_header(name)) {
             at.key_problem(
                 "this header can't be set: it is hop-by-hop, frames the request, or is the relay's "
                 "own (webhook-*, x-walrelay-*)");

@@ -189,7 +189,7 @@ std::optional<std::size_t> place::choice(std::initializer_list<std::string_view>
 }
 
 section::section(const place& where, std::initializer_list<std::string_view> allowed,
-                 std::initializer_list<std::string_view> later)
+                 std::initializer_list<std::string_view> later, explanation explain)
     : where_{where} {
     auto entries = where.entries();
     if (!entries) return;
@@ -202,6 +202,8 @@ section::section(const place& where, std::initializer_list<std::string_view> all
         has_refused_keys_ = true;
         if (std::find(later.begin(), later.end(), key) != later.end()) {
             value.key_problem("this option is not available yet; leave it out");
+        } else if (std::string why = explain != nullptr ? explain(key) : ""; !why.empty()) {
+            value.key_problem(std::move(why));
         } else {
             value.key_problem("unknown key" + value.hint(key, {allowed.begin(), allowed.size()}));
         }

@@ -92,9 +92,12 @@ private:
 /// A map with known keys. Making one reports unknown and duplicate keys.
 class section {
 public:
+    /// What to say of a key that is not known, where there is more to say than that; else empty.
+    using explanation = std::string (*)(std::string_view key);
+
     /// `later`: keys that are refused as not available yet. Not a map: a problem, and no keys.
     section(const place& where, std::initializer_list<std::string_view> allowed,
-            std::initializer_list<std::string_view> later = {});
+            std::initializer_list<std::string_view> later = {}, explanation explain = nullptr);
 
     [[nodiscard]] bool is_map() const noexcept { return is_map_; }
 

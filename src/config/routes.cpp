@@ -1,8 +1,9 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <set>
+#include <tuple>
 
+#include "debezium_option.hpp"
 #include "sections.hpp"
 #include "walrelay/core/template_syntax.hpp"
 
@@ -11,6 +12,7 @@ namespace walrelay::config {
 namespace {
 
 constexpr std::size_t most_routes = 1000;  // every row is compared with those of its table
+constexpr std::string_view message_scheme = "message:";
 
 /// What the later checks of a route have to know of its sinks.
 struct destinations {
@@ -18,6 +20,7 @@ struct destinations {
     bool none = false;   ///< `to: none`
     bool sound = false;  ///< every sink is known, and so is its kind
     bool kafka = false;  ///< one of them at least
+    std::vector<const http_sink*> http;
 };
 
 /// Takes a SQL name off the front of `text`: up to a dot, as it stands, or in double quotes.
@@ -42,31 +45,51 @@ std::optional<std::string> take_name(std::string_view& text) {
     return name;
 }
 
-/// Tables of the schema that are no source of events; nothing for all others.
-std::optional<std::string> fault_of_own_table(const std::string& table) {
-    constexpr std::array<std::string_view, 2> later{"dispatch", "done"};
-    constexpr std::array<std::string_view, 5> own{"workflow", "nudge", "redrive", "progress",
-                                                  "parked"};
-    if (std::find(later.begin(), later.end(), table) != later.end()) {
-        return "a route from walrelay." + table +
-               " is not available yet: workflow queues come later";
+/// Tables of the schema that are no source of events; nothing for the others.
+std::optional<std::string> fault_of_own_table(const place& where, const std::string& table,
+                                              bool secret) {
+    constexpr std::array<std::string_view, 2> sources{"outbox", "dispatch"};
+    constexpr std::array<std::string_view, 13> own{
+        "workflow",       "nudge", "redrive", "progress", "parked", "queue",   "workflow_slot",
+        "workflow_state", "step",  "dedup",   "inbox",    "signal", "schedule"};
+    if (std::find(sources.begin(), sources.end(), table) != sources.end()) return std::nullopt;
+    if (table == "done") {
+        return "a route from walrelay.done is not available yet; allowed: walrelay.outbox, "
+               "walrelay.dispatch, any other schema's tables, message:PREFIX";
     }
     if (std::find(own.begin(), own.end(), table) != own.end()) {
         return "walrelay." + table +
                " is the relay's own and takes no route; applications write walrelay.outbox";
     }
-    return std::nullopt;
+    return "unknown table of the schema walrelay" + (secret ? "" : where.hint(table, sources));
 }
 
-/// False if the table isn't known because there was a problem.
-bool read_from(const place& where, route& out) {
-    const auto text = where.text("a table, SCHEMA.TABLE");
-    if (!text) return false;
-    if (text->text.starts_with("message:")) {
+/// `from: message:PREFIX`; false if the prefix can't be one.
+bool read_prefix(const place& where, const scalar& text, route& out) {
+    constexpr std::size_t longest = 63;
+    const std::string_view prefix = std::string_view{text.text}.substr(message_scheme.size());
+    const bool control = std::any_of(prefix.begin(), prefix.end(), [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+    });
+    if (prefix.empty() || prefix.size() > longest || control) {
         where.problem(
-            "a route from messages (message:PREFIX) is not available yet; allowed: SCHEMA.TABLE");
+            "expected message: and a prefix of 1 to 63 bytes without control characters, as in "
+            "message:walrelay; got " +
+            text.shown());
         return false;
     }
+    if (prefix.front() == ' ' || prefix.back() == ' ') {
+        where.warning("the prefix begins or ends with a blank, which is part of it");
+    }
+    out.from_message = prefix;
+    return true;
+}
+
+/// False if the table or prefix isn't known because there was a problem.
+bool read_from(const place& where, route& out) {
+    const auto text = where.text("a table, SCHEMA.TABLE, or message:PREFIX");
+    if (!text) return false;
+    if (text->text.starts_with(message_scheme)) return read_prefix(where, *text, out);
     std::string_view rest = text->text;
     auto schema = take_name(rest);
     const bool dot = rest.starts_with('.');
@@ -74,12 +97,13 @@ bool read_from(const place& where, route& out) {
     auto table = take_name(rest);
     if (!schema || !dot || !table || !rest.empty()) {
         where.problem(
-            "expected SCHEMA.TABLE as in public.orders (names with a dot in double quotes), got " +
+            "expected SCHEMA.TABLE as in public.orders (names with a dot in double quotes), or "
+            "message:PREFIX; got " +
             text->shown());
         return false;
     }
     if (*schema == "walrelay") {
-        if (auto fault = fault_of_own_table(*table)) {
+        if (auto fault = fault_of_own_table(where, *table, text->secret)) {
             where.problem(std::move(*fault));
             return false;
         }
@@ -87,6 +111,28 @@ bool read_from(const place& where, route& out) {
     out.from_schema = std::move(*schema);
     out.from_table = std::move(*table);
     return true;
+}
+
+/// The columns that a message has; a name of another one is a problem of the place where it stands.
+/// Those of tables are only known to the database.
+void check_column(const route& from, const place& where, const scalar& name, bool at_key) {
+    constexpr std::array<std::string_view, 7> columns{"id",      "topic", "key",    "type",
+                                                      "payload", "raw",   "headers"};
+    if (from.from_message.empty()) return;
+    if (std::find(columns.begin(), columns.end(), name.text) != columns.end()) return;
+    std::string text =
+        name.secret ? "messages don't have this column (its name is not shown, it holds a "
+                      "secret)"
+                    : "messages have no column " + name.shown() + where.hint(name.text, columns);
+    at_key ? where.key_problem(std::move(text)) : where.problem(std::move(text));
+}
+
+void check_columns(const route& from, const place& where, const scalar& text) {
+    const auto parts = parse_template(text.text);
+    if (!parts) return;
+    for (const template_part& part : *parts) {
+        if (part.is_column) check_column(from, where, {part.text, text.secret}, false);
+    }
 }
 
 std::vector<std::string> read_globs(const place& where, std::string_view expected) {
@@ -106,6 +152,8 @@ void read_where(const place& where, route& out) {
     for (const auto& [column, at] : *entries) {
         if (!is_sql_name(column))
             at.key_problem("a column's name has 1 to 63 bytes and no control characters");
+        else
+            check_column(out, at, {column, false}, true);
         out.where.emplace_back(column, read_globs(at, "a glob or a list of globs"));
     }
 }
@@ -136,7 +184,9 @@ destinations read_to(const place& where, const sink_list* sinks) {
         } else {
             out.sinks.push_back(index);
             out.sound = out.sound && sinks->kind_is_known[index];
-            out.kafka = out.kafka || std::holds_alternative<kafka_sink>(sinks->sinks[index].kind);
+            const auto& kind = sinks->sinks[index].kind;
+            out.kafka = out.kafka || std::holds_alternative<kafka_sink>(kind);
+            if (const auto* const http = std::get_if<http_sink>(&kind)) out.http.push_back(http);
         }
     }
     return out;
@@ -179,6 +229,7 @@ void read_topic(const place& where, route& out) {
                })) {
         where.problem("this topic matches none of the route's topics");
     }
+    check_columns(out, where, *text);
     out.topic = std::move(text->text);
 }
 
@@ -204,11 +255,23 @@ void read_topic_keys(const section& keys, const destinations& to, route& out) {
     }
 }
 
-void read_table_shape(const place& where, const section& keys, const destinations& to,
+/// Of a route whose `from` and `to` have been read, whether they could be or not.
+void read_route_shape(const place& where, const section& keys, const destinations& to,
                       bool from_known, route& out) {
-    if (const place* const shape = keys.find("shape")) {
-        read_shape(*shape, out.shape);
-        if (to.sound && to.kafka && keys.find("topic") == nullptr) {
+    const place* const shape = keys.find("shape");
+    const bool is_push = out.from_schema == "walrelay" && out.from_table == "dispatch";
+    if (is_push) out.shape = push_shape{};
+    if (is_push || !out.from_message.empty()) {
+        if (shape == nullptr) return;
+        return shape->key_problem(
+            is_push ? "leave it out: pushes of workflows have a shape of their own"
+                    : "leave it out: messages have the columns of walrelay.outbox");
+    }
+    if (shape != nullptr) {
+        read_shape(*shape, to.http, out.shape);
+        const auto* const mapped = std::get_if<mapped_shape>(&out.shape);
+        if (to.sound && to.kafka && keys.find("topic") == nullptr && mapped != nullptr &&
+            !mapped->debezium) {
             where.key_problem(
                 "the key topic is missing: a Kafka sink needs one, and a mapped table has no "
                 "default");
@@ -219,35 +282,40 @@ void read_table_shape(const place& where, const section& keys, const destination
     // Discarding needs nothing of a row but its table.
     if (!from_known || is_outbox || to.none) return;
     where.key_problem(
-        "the key shape is missing: only walrelay.outbox has a shape of its own; expected at least "
-        "shape: { payload: COLUMN }");
+        "the key shape is missing: only the tables of the schema walrelay have a shape of their "
+        "own; expected shape: debezium, or at least shape: { payload: COLUMN }");
 }
 
-/// A route, and whether it is certain which rows of which table it takes.
+/// A route, and whether it is certain which rows of which table or prefix it takes.
 struct route_reading {
     route value;
-    bool table_is_known = false;
+    bool source_is_known = false;
     bool takes_all_rows = false;
 };
 
 route_reading read_route(const place& where, const sink_list* sinks) {
     const section keys{
         where,
-        {"from", "where", "to", "shape", "topic", "key", "topics", "envelope", "on_event_error"}};
+        {"from", "where", "to", "shape", "topic", "key", "topics", "envelope", "on_event_error"},
+        {},
+        debezium_option_hint};
     route_reading read;
     route& out = read.value;
     out.at = where.position_in_file();
     const place* const from = keys.require("from");
-    read.table_is_known = from != nullptr && read_from(*from, out);
+    read.source_is_known = from != nullptr && read_from(*from, out);
     read.takes_all_rows = keys.find("where") == nullptr;
     if (const place* const at = keys.find("where")) read_where(*at, out);
     destinations to;
     if (const place* const at = keys.require("to")) to = read_to(*at, sinks);
     read_topic_keys(keys, to, out);
-    if (keys.is_map()) read_table_shape(where, keys, to, read.table_is_known, out);
+    if (keys.is_map()) read_route_shape(where, keys, to, read.source_is_known, out);
     out.to = std::move(to.sinks);
     if (const place* const at = keys.find("key")) {
-        if (auto text = read_template(*at)) out.key = std::move(text->text);
+        if (auto text = read_template(*at)) {
+            check_columns(out, *at, *text);
+            out.key = std::move(text->text);
+        }
     }
     if (const place* const at = keys.find("envelope")) {
         static_cast<void>(at->choice({"raw"}, {"cloudevents"}));
@@ -263,17 +331,23 @@ std::vector<route> read_routes(const place& where, const sink_list* sinks) {
     const auto items = where.items("a list of routes");
     if (!items) return routes;
     if (items->size() > most_routes) where.key_problem("more than 1000 routes");
-    std::map<std::pair<std::string, std::string>, int> takes_all;  // table → line of its route
+    // Schema, table, prefix → the line of the route that takes them all.
+    std::map<std::tuple<std::string, std::string, std::string>, int> takes_all;
     for (const place& at : *items) {
         route_reading last = read_route(at, sinks);
         routes.push_back(std::move(last.value));
-        if (!last.table_is_known) continue;
-        const auto table = std::pair{routes.back().from_schema, routes.back().from_table};
-        if (const auto earlier = takes_all.find(table); earlier != takes_all.end()) {
-            at.warning("no row gets here: the route in line " + std::to_string(earlier->second) +
-                       " takes all rows of this table; put this one before it");
+        if (!last.source_is_known) continue;
+        const route& made = routes.back();
+        const bool message = !made.from_message.empty();
+        const auto source = std::tuple{made.from_schema, made.from_table, made.from_message};
+        if (const auto earlier = takes_all.find(source); earlier != takes_all.end()) {
+            at.warning("no " + std::string{message ? "message" : "row"} +
+                       " gets here: the route in line " + std::to_string(earlier->second) +
+                       " takes all " +
+                       (message ? "messages of this prefix" : "rows of this table") +
+                       "; put this one before it");
         } else if (last.takes_all_rows) {
-            takes_all.emplace(table, routes.back().at.line);
+            takes_all.emplace(source, made.at.line);
         }
     }
     return routes;

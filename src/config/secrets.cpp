@@ -1,6 +1,7 @@
 #include "secrets.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -47,16 +48,20 @@ std::optional<std::string> read_variable(std::string_view name) {
     return value;
 }
 
-bool group_or_others_read(const std::string& path) {
+/// Through its group is how the relay reads a file of somebody else's: a mounted secret of a
+/// Kubernetes pod, or one of root's.
+bool read_by_too_many(const std::string& path) {
     struct stat status {};
 
-    return ::stat(path.c_str(), &status) == 0 && (status.st_mode & (S_IRGRP | S_IROTH)) != 0;
+    if (::stat(path.c_str(), &status) != 0) return false;
+    const mode_t too_many = status.st_uid == ::geteuid() ? S_IRGRP | S_IROTH : S_IROTH;
+    return (status.st_mode & too_many) != 0;
 }
 
 }  // namespace
 
 secret_sources secret_sources::of_process() {
-    return {read_variable, read_secret_file, group_or_others_read};
+    return {read_variable, read_secret_file, read_by_too_many};
 }
 
 std::string scalar::shown() const {

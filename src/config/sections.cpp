@@ -63,7 +63,7 @@ std::optional<scalar> read_template(const place& where) {
 
 void read_source(const place& where, source& out) {
     const section keys{
-        where, {"conninfo", "slot", "publication", "progress", "exit_delay"}, {"give_up_after"}};
+        where, {"conninfo", "slot", "publication", "progress", "give_up_after", "exit_delay"}};
     if (const place* const conninfo = keys.require("conninfo")) {
         if (auto text = conninfo->text("a libpq connection string")) {
             if (is_unverified_remote(text->text)) {
@@ -90,6 +90,12 @@ void read_source(const place& where, source& out) {
     if (const place* const progress = keys.find("progress")) {
         progress->read(out.progress);
         if (!out.progress) progress->problem("false is not available yet; allowed: true");
+    }
+    if (const place* const at = keys.find("give_up_after")) {
+        at->read(out.give_up_after, 0s, 8760h);
+        // A restart of Postgres takes longer, and each try to connect may.
+        if (out.give_up_after > 0s && out.give_up_after < 1s)
+            at->problem("too short to be without Postgres; expected 0s (never) or at least 1s");
     }
     if (const place* const delay = keys.find("exit_delay")) delay->read(out.exit_delay, 0s, 1h);
 }

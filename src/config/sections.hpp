@@ -4,9 +4,9 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "place.hpp"
@@ -37,8 +37,10 @@ void read_http_sink(const place& where, http_sink& out);
 
 /// Nothing is known of the sinks when their section is missing; then names are not checked.
 [[nodiscard]] std::vector<route> read_routes(const place& where, const sink_list* sinks);
-/// `shape:` of a route from a table.
-void read_shape(const place& where, std::variant<walrelay_shape, mapped_shape>& out);
+/// `shape:` of a route from a table. `http`: those of its sinks that are HTTP, which take fewer
+/// headers than others. `out` becomes a mapped_shape unless the value is nothing like a shape.
+void read_shape(const place& where, std::span<const http_sink* const> http,
+                decltype(route::shape)& out);
 
 /// A template of a place: syntax is checked; nothing if there was a problem.
 [[nodiscard]] std::optional<scalar> read_template(const place& where);

@@ -42,6 +42,7 @@ void engine::stream_lost() {
         released_.push_back(slot);
     }
     unroutable_.clear();
+    if (halted_ && !halted_->sink) halted_.reset();  // the row comes again
     events_count_ = bytes_count_ = 0;
 }
 
@@ -116,6 +117,7 @@ void engine::keepalive(lsn wal_end, bool reply_requested, time_point now) {
 }
 
 bool engine::wants_rows() {
+    if (halted_ && !halted_->sink) return false;
     // Below seven eighths before reading goes on: a reader that stops and starts at each row costs
     // more.
     const auto room = [&](std::uint64_t used, std::uint64_t limit, full_limit which) {
@@ -136,7 +138,7 @@ bool engine::wants_rows() {
 // ---- the sinks
 
 std::optional<engine::attempt> engine::next(std::size_t sink, time_point now) {
-    if (halted_) return std::nullopt;
+    if (sending_is_over()) return std::nullopt;
     const std::optional<delivery_index> at = sinks_[sink].next(now);
     if (!at) return std::nullopt;
     const delivery& one = pool_[*at];
@@ -160,7 +162,7 @@ void engine::attempt_ended(attempt_token token, const outcome& seen, time_point 
         case lanes::verdict::waits:
             break;
         case lanes::verdict::halt:
-            if (!halted_) halted_ = halt_info{one.event, one.sink, seen.reason};
+            if (!sending_is_over()) halted_ = halt_info{one.event, one.sink, seen.reason};
             break;
     }
 }
@@ -190,7 +192,7 @@ std::optional<status_message> engine::status_due(time_point now, bool at_once) {
 
 time_point engine::wake_at(bool sending) const noexcept {
     time_point wake = std::min(progress_.wake_at(ledger_), feedback_.wake_at(progress_.recorded()));
-    if (halted_ || !sending) return wake;
+    if (sending_is_over() || !sending) return wake;
     for (const lanes& one : sinks_)
         wake = std::min(wake, one.wake_at());
     return wake;

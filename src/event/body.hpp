@@ -19,7 +19,7 @@ enum class payload_form : std::uint8_t {
 };
 
 /// By the OID of the column's type: json and jsonb, bytea, and all else.
-[[nodiscard]] payload_form form_of(std::uint32_t type_oid) noexcept;
+[[nodiscard]] payload_form form_of(std::uint32_t type) noexcept;
 
 /// Which columns hold the body. With `raw` (bytea): that, if not NULL, else `payload`.
 struct body_source {

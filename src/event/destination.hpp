@@ -38,6 +38,10 @@ public:
 
     [[nodiscard]] std::size_t sink() const noexcept { return sink_; }
 
+    [[nodiscard]] bool is_topic() const noexcept {
+        return std::holds_alternative<topic_address>(where_);
+    }
+
     /// "topic" or "url": for error texts.
     [[nodiscard]] std::string_view what() const noexcept;
 

@@ -4,6 +4,8 @@
 
 #include "destination.hpp"
 #include "url_path.hpp"
+#include "walrelay/core/escape.hpp"
+#include "walrelay/event/message_row.hpp"
 
 namespace walrelay::event {
 
@@ -13,8 +15,12 @@ error route_error(const config::position& at, std::string cause, std::string hin
     return {"read route", to_string(at), std::move(cause), std::move(hint)};
 }
 
+template_part column_part(std::string name) {
+    return {.is_column = true, .text = std::move(name)};
+}
+
 template_parts one_column(std::string name) {
-    return {{.is_column = true, .text = std::move(name)}};
+    return {column_part(std::move(name))};
 }
 
 /// `what` is the name of the option.
@@ -27,26 +33,51 @@ result<void> parse(const config::route& route, std::string_view what,
     return {};
 }
 
+result<void> parse_mapped(const config::route& route, const config::mapped_shape& shape,
+                          parsed_route& out) {
+    if (auto r = parse(route, "shape.id", shape.id, out.id); !r) return r;
+    if (auto r = parse(route, "shape.key", shape.key, out.key); !r) return r;
+    if (auto r = parse(route, "shape.type", shape.type, out.type); !r) return r;
+    out.payload = shape.payload;
+    out.headers = shape.headers;
+    for (const auto& [name, text] : shape.header_values) {
+        std::optional<template_parts> parts;
+        if (auto r = parse(route, "shape.headers." + printable(name), text, parts); !r) return r;
+        out.header_values.emplace_back(name, std::move(*parts));
+    }
+    if (shape.debezium) out.style = header_style::debezium;
+    return {};
+}
+
 result<void> parse_shape(const config::route& route, parsed_route& out) {
-    const auto* mapped = std::get_if<config::mapped_shape>(&route.shape);
-    out.walrelay_shape = mapped == nullptr;
-    if (mapped == nullptr) {
+    if (const auto* mapped = std::get_if<config::mapped_shape>(&route.shape)) {
+        if (auto r = parse_mapped(route, *mapped, out); !r) return r;
+    } else if (std::holds_alternative<config::push_shape>(route.shape)) {
+        out.shape = shape_kind::push;
+        out.id = template_parts{column_part("workflow_id"), {.text = "-"}, column_part("push")};
+        out.key = one_column("key");
+    } else {
+        out.shape = shape_kind::outbox;
         out.id = one_column("id");
         out.key = one_column("key");
         out.type = one_column("type");
-    } else {
-        if (auto r = parse(route, "shape.id", mapped->id, out.id); !r) return r;
-        if (auto r = parse(route, "shape.key", mapped->key, out.key); !r) return r;
-        if (auto r = parse(route, "shape.type", mapped->type, out.type); !r) return r;
-        out.payload = mapped->payload;
-        out.headers = mapped->headers;
     }
     return parse(route, "key", route.key, out.key);
 }
 
+/// Empty where the shape has none.
+template_parts default_topic(const config::route& route) {
+    if (const auto* mapped = std::get_if<config::mapped_shape>(&route.shape)) {
+        if (!mapped->debezium) return {};
+        return {{.text = "outbox.event."}, column_part("aggregatetype")};
+    }
+    return one_column(std::holds_alternative<config::push_shape>(route.shape) ? "queue" : "topic");
+}
+
 result<template_parts> topic_of(const config::route& route, const std::string& sink) {
     if (!route.topic) {
-        if (std::holds_alternative<config::walrelay_shape>(route.shape)) return one_column("topic");
+        template_parts parts = default_topic(route);
+        if (!parts.empty()) return parts;
         return route_error(route.at, "sink \"" + sink + "\" is Kafka and the route names no topic",
                            "add topic: to the route");
     }
@@ -103,7 +134,8 @@ result<parsed_route> parse_route(const config::model& model, std::size_t index) 
     parsed_route out;
     out.index = static_cast<std::uint16_t>(index);
     out.schema = route.from_schema;
-    out.table = route.from_table;
+    out.table =
+        route.from_message.empty() ? route.from_table : message_relation(route.from_message)->name;
     out.at = to_string(route.at);
     out.where = route.where;
     out.topics = route.topics;

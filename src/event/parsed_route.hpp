@@ -11,6 +11,7 @@
 #include "walrelay/config/model.hpp"
 #include "walrelay/core/result.hpp"
 #include "walrelay/core/template_syntax.hpp"
+#include "walrelay/event/record.hpp"
 
 namespace walrelay::event {
 
@@ -25,23 +26,27 @@ struct parsed_target {
     template_parts text;  ///< of the topic, or of path and query
 };
 
+/// Which columns a table must have, apart from those that the route names.
+enum class shape_kind : std::uint8_t { mapped, outbox, push };
+
 /// What a route takes from a row, and where to.
 struct parsed_route {
     std::uint16_t index = 0;  ///< in config::model::routes
-    std::string schema;
+    std::string schema;       ///< empty for messages, whose table is "message:PREFIX"
     std::string table;
     std::string at;  ///< file:line:column
     std::vector<std::pair<std::string, std::vector<std::string>>> where;
     std::vector<parsed_target> to;  ///< empty: discards
     std::vector<std::string> topics;
 
-    bool walrelay_shape =
-        false;  ///< the columns of walrelay.outbox; `payload` and `headers` are not used
+    shape_kind shape = shape_kind::mapped;
+    header_style style = header_style::walrelay;
     std::optional<template_parts> id;
     std::optional<template_parts> key;
     std::optional<template_parts> type;
-    std::string payload;
+    std::string payload;  ///< mapped shapes only, as the rest
     std::optional<std::string> headers;
+    std::vector<std::pair<std::string, template_parts>> header_values;
 };
 
 /// "file:line:column".

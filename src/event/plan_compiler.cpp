@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "routed_table.hpp"
+#include "type_oid.hpp"
 #include "walrelay/core/escape.hpp"
 
 namespace walrelay::event {
@@ -14,6 +17,16 @@ namespace {
 
 constexpr std::array<std::string_view, 7> outbox_columns{"id",      "topic", "key",    "type",
                                                          "payload", "raw",   "headers"};
+constexpr std::array<std::string_view, 8> push_shape_columns{
+    "push", "queue", "name", "workflow_id", "attempt", "key", "input", "headers"};
+
+bool is_json_type(std::uint32_t type) noexcept {
+    return type == type_oid::json || type == type_oid::jsonb;
+}
+
+bool is_integer_type(std::uint32_t type) noexcept {
+    return type == type_oid::int2 || type == type_oid::int4 || type == type_oid::int8;
+}
 
 /// Turns the column names of routes into slots, and remembers what is wrong.
 class plan_compiler {
@@ -27,12 +40,16 @@ public:
         for (const auto& [column, globs] : route.where)
             out.where.push_back({want(column, "where"), globs});
         if (route.to.empty()) return out;  // a row that is discarded needs no shape
-        if (route.walrelay_shape) {
-            take_outbox_shape(out);
-        } else {
-            out.body.payload = want(route.payload, "payload");
-            out.body.form = form_of(type_of(route.payload));
-            if (route.headers) out.headers = want(*route.headers, "headers");
+        out.style = route.style;
+        switch (route.shape) {
+            case shape_kind::outbox:
+                take_outbox_shape(out);
+                break;
+            case shape_kind::push:
+                take_push_shape(out);
+                break;
+            case shape_kind::mapped:
+                take_mapped_shape(route, out);
         }
         if (route.id) out.id = compile(*route.id, "id");
         if (route.key) out.key = compile(*route.key, "key");
@@ -64,22 +81,60 @@ public:
 
 private:
     void take_outbox_shape(planned_route& out) {
-        for (const std::string_view name : outbox_columns) {
-            if (table_.column_index(name) < 0)
-                fault_of_missing(name, "a column of the walrelay shape");
-        }
-        out.body.payload = want("payload", "payload");
-        out.body.raw = want("raw", "raw");
-        out.body.form = payload_form::json;
+        check_columns(outbox_columns, "a column of the walrelay shape");
+        body_source body;
+        body.payload = want("payload", "payload");
+        body.raw = want("raw", "raw");
+        body.form = payload_form::json;
+        out.body = body;
         out.headers = want("headers", "headers");
         // Else bytes would be labelled JSON, or text refused row by row.
-        if (form_of(type_of("payload")) != payload_form::json) {
-            fault("column \"payload\" must be json or jsonb in the walrelay shape (" + by_route() +
-                  ")");
+        check_type("payload", is_json_type(type_of("payload")),
+                   "json or jsonb in the walrelay shape");
+        check_type("raw", type_of("raw") == type_oid::bytea, "bytea in the walrelay shape");
+    }
+
+    void take_push_shape(planned_route& out) {
+        check_columns(push_shape_columns, "a column of a push");
+        push_columns body;
+        body.workflow_id = want("workflow_id", "workflow_id");
+        body.name = want("name", "name");
+        body.queue = want("queue", "queue");
+        body.attempt = want("attempt", "attempt");
+        body.key = want("key", "key");
+        body.input = want("input", "input");
+        out.body = body;
+        out.headers = want("headers", "headers");
+        // They go into the body as they stand.
+        check_type("attempt", is_integer_type(type_of("attempt")), "an integer in a push");
+        check_type("input", is_json_type(type_of("input")), "json or jsonb in a push");
+    }
+
+    void take_mapped_shape(const parsed_route& route, planned_route& out) {
+        body_source body;
+        body.payload = want(route.payload, "payload");
+        body.form = form_of(type_of(route.payload));
+        out.body = body;
+        if (route.headers) out.headers = want(*route.headers, "headers");
+        for (const auto& [name, value] : route.header_values) {
+            const bool one_column = value.size() == 1 && value.front().is_column;
+            out.header_values.push_back(
+                {name, compile(value, "header \"" + printable(name) + '"'),
+                 one_column ? header_form_of(type_of(value.front().text)) : header_form::text});
         }
-        if (form_of(type_of("raw")) != payload_form::bytes) {
-            fault("column \"raw\" must be bytea in the walrelay shape (" + by_route() + ")");
+    }
+
+    void check_columns(std::span<const std::string_view> names, const std::string& use) {
+        for (const std::string_view name : names) {
+            if (table_.column_index(name) < 0) fault_of_missing(name, use);
         }
+    }
+
+    /// A column that is missing was told of already.
+    void check_type(std::string_view name, bool good, std::string_view what) {
+        if (good || table_.column_index(name) < 0) return;
+        fault("column \"" + std::string{name} + "\" must be " + std::string{what} + " (" +
+              by_route() + ")");
     }
 
     row_template compile(const template_parts& parts, std::string_view use) {
@@ -161,6 +216,10 @@ std::string joined(const std::vector<std::string>& texts, std::string_view betwe
 
 /// The first columns of the table, for a reader who mistyped one.
 std::string columns_hint(const pgoutput::relation& table) {
+    if (table.schema.empty()) {
+        return "correct the route; a message has " +
+               joined({outbox_columns.begin(), outbox_columns.end()}, ", ");
+    }
     constexpr std::size_t shown = 20;
     std::vector<std::string> names;
     for (std::size_t i = 0; i < std::min(shown, table.columns.size()); ++i) {
@@ -182,8 +241,9 @@ result<std::shared_ptr<const table_plan>> compile_plan(
         }
     }
     if (!compiler.faults().empty()) {
-        return error{"map table", printable(table->qualified_name()),
-                     joined(compiler.faults(), "; "), columns_hint(*table)};
+        return error{table->schema.empty() ? "map" : "map table",
+                     printable(table->qualified_name()), joined(compiler.faults(), "; "),
+                     columns_hint(*table)};
     }
     const auto outbox_id = compiler.outbox_id();
     return std::make_shared<const routed_table>(std::move(table), std::move(planned),

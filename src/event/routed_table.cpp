@@ -1,11 +1,9 @@
 #include "routed_table.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cinttypes>
-#include <cstdio>
 #include <functional>
 
+#include "position_id.hpp"
 #include "row_headers.hpp"
 #include "walrelay/core/escape.hpp"
 #include "walrelay/core/template_syntax.hpp"
@@ -13,8 +11,6 @@
 namespace walrelay::event {
 
 namespace {
-
-constexpr std::size_t longest_position_id = 64;
 
 /// One row at a time is read, and on the thread of its stream: the buffers stay as large as the
 /// widest plan and the longest key needed them.
@@ -26,15 +22,6 @@ row_values& row_buffer() {
 std::string& text_buffer() {
     thread_local std::string text;
     return text;
-}
-
-/// "<commit LSN, 16 hex digits>-<commit time in µs>-<ordinal>". The time is part of it because
-/// positions come again after an asynchronous failover.
-void append_position_id(std::string& out, const row_position& at) {
-    std::array<char, longest_position_id> text{};
-    const int size = std::snprintf(text.data(), text.size(), "%016" PRIX64 "-%" PRId64 "-%" PRIu32,
-                                   at.commit_lsn.value, at.commit_time_us, at.ordinal);
-    out.append(text.data(), static_cast<std::size_t>(size));
 }
 
 enum class matching : std::uint8_t { yes, no, unknown };
@@ -57,14 +44,30 @@ std::size_t bound(const std::optional<row_template>& text, const row_values& row
     return text ? text->bound(row) : 0;
 }
 
+std::size_t body_bound(const planned_route& route, const row_values& row) noexcept {
+    if (const auto* push = std::get_if<push_columns>(&route.body)) return push_bound(*push, row);
+    return body_bound(*std::get_if<body_source>(&route.body), row);
+}
+
+std::size_t headers_bound(const planned_route& route, const row_values& row) {
+    std::size_t bytes = route.headers ? row_headers_bound(row[*route.headers].text) : 0;
+    std::string unused;  // a template with a form is one column: nothing is appended
+    for (const planned_header& header : route.header_values) {
+        bytes += header.form == header_form::text
+                     ? header.value.bound(row)
+                     : header_text_bound(header.form, header.value.fill(row, unused).text);
+    }
+    return bytes;
+}
+
 /// All that fill() may append. The views of a record point into its scratch, so that must not move
 /// while they are made.
 std::size_t scratch_bound(const planned_route& route, const destination& to,
                           const row_values& row) {
     // Never so few that the text fits the string's own small buffer: that moves with the record.
     return longest_position_id + bound(route.id, row) + bound(route.key, row) +
-           bound(route.type, row) + to.bound(row) + body_bound(route.body, row) +
-           (route.headers ? row_headers_bound(row[*route.headers].text) : 0);
+           bound(route.type, row) + to.bound(row) + body_bound(route, row) +
+           headers_bound(route, row);
 }
 
 }  // namespace
@@ -109,6 +112,9 @@ routing routed_table::decide(const pgoutput::tuple_view& row,
         const filled key = route->key->fill(values, buffer);
         one.keyed = key.what == filled::state::text;
         if (one.keyed) one.key_hash = std::hash<std::string_view>{}(key.text);
+        // A key orders the workflows of its queue: those of another one don't wait for it.
+        if (const auto* push = std::get_if<push_columns>(&route->body))
+            one.key_hash ^= std::hash<std::string_view>{}(values[push->queue].text) << 1;
     }
     for (const destination& to : route->to) {
         one.sink = to.sink();
@@ -137,6 +143,8 @@ result<void> routed_table::build(const pgoutput::tuple_view& row, std::uint16_t 
     out.scratch.clear();
     out.scratch.reserve(scratch_bound(*planned, *to, values));
     out.headers.clear();
+    out.push.reset();
+    out.style = planned->style;
     out.key.reset();
     out.type.reset();
     out.body.reset();
@@ -168,19 +176,50 @@ result<void> routed_table::fill(const planned_route& route, const destination& t
         return row_error(std::move(fault));
     out.destination = address.text;
 
-    if (auto body = take_body(route.body, row, out); !body) {
-        return row_error(std::move(body.error().cause), std::move(body.error().hint));
+    if (auto body = fill_body(route, row, out); !body) return body;
+    return fill_headers(route, to, row, out);
+}
+
+result<void> routed_table::fill_body(const planned_route& route, const row_values& row,
+                                     record& out) const {
+    if (const auto* push = std::get_if<push_columns>(&route.body)) {
+        const filled made = take_push(*push, row, out);
+        if (made.what != filled::state::text) return column_error("push", made);
+        return {};
     }
-    if (!route.headers) return {};
-    const pgoutput::value_view headers = row[*route.headers];
+    auto body = take_body(*std::get_if<body_source>(&route.body), row, out);
+    if (!body) return row_error(std::move(body.error().cause), std::move(body.error().hint));
+    return {};
+}
+
+result<void> routed_table::fill_headers(const planned_route& route, const destination& to,
+                                        const row_values& row, record& out) const {
+    using state = filled::state;
     using kind = pgoutput::value_view::kind;
-    if (headers.what == kind::null) return {};
-    if (headers.what == kind::unchanged_toast) {
-        return column_error("headers",
-                            {.what = state::unchanged_toast, .text = {}, .at = *route.headers});
+    // Debezium gives Kafka what the shape names and nothing else, so it is listed or lost.
+    const bool listed = route.style == header_style::debezium && to.is_topic();
+    header_list headers{
+        out, listed ? header_list::content_type::listed : header_list::content_type::apart};
+    if (route.headers && row[*route.headers].what != kind::null) {
+        const pgoutput::value_view object = row[*route.headers];
+        if (object.what == kind::unchanged_toast) {
+            return column_error("headers",
+                                {.what = state::unchanged_toast, .text = {}, .at = *route.headers});
+        }
+        auto taken = take_row_headers(object.text, out.scratch, headers);
+        if (!taken) return row_error(std::move(taken.error().cause));
     }
-    if (auto taken = take_row_headers(headers.text, out); !taken) {
-        return row_error(std::move(taken.error().cause));
+    for (const planned_header& header : route.header_values) {
+        const filled value = header.value.fill(row, out.scratch);
+        if (value.what == state::unchanged_toast) {
+            return column_error("header \"" + printable(header.name) + '"', value);
+        }
+        std::optional<std::string_view> text;
+        if (value.what == state::text) {
+            text = header_text(header.form, value.text, out.scratch);
+        }
+        auto added = headers.add(header.name, text);
+        if (!added) return row_error(std::move(added.error().cause));
     }
     return {};
 }

@@ -6,10 +6,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "body.hpp"
 #include "destination.hpp"
+#include "header_value.hpp"
+#include "push_body.hpp"
 #include "row_template.hpp"
 #include "row_values.hpp"
 #include "walrelay/event/router.hpp"
@@ -22,6 +25,13 @@ struct condition {
     std::vector<std::string> globs;
 };
 
+/// `headers: { name: template }`.
+struct planned_header {
+    std::string name;
+    row_template value;
+    header_form form = header_form::text;  ///< where the template is one column
+};
+
 /// One route of the table. What follows `where` is empty when `to` is.
 struct planned_route {
     std::uint16_t index = 0;  ///< in config::model::routes
@@ -30,8 +40,10 @@ struct planned_route {
     std::optional<row_template> id;  ///< absent: made of the position
     std::optional<row_template> key;
     std::optional<row_template> type;
-    body_source body;
+    std::variant<body_source, push_columns> body;
     std::optional<slot> headers;
+    std::vector<planned_header> header_values;
+    header_style style = header_style::walrelay;
 };
 
 class routed_table final : public table_plan {
@@ -58,6 +70,10 @@ private:
                                     const row_values& row, record& out) const;
     [[nodiscard]] result<void> fill_id(const planned_route& route, const row_values& row,
                                        record& out) const;
+    [[nodiscard]] result<void> fill_body(const planned_route& route, const row_values& row,
+                                         record& out) const;
+    [[nodiscard]] result<void> fill_headers(const planned_route& route, const destination& to,
+                                            const row_values& row, record& out) const;
     [[nodiscard]] error row_error(std::string cause, std::string hint = {}) const;
     /// Why a template gave no text.
     [[nodiscard]] error column_error(std::string_view what, const filled& failure) const;

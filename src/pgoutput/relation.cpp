@@ -1,14 +1,46 @@
 #include "walrelay/pgoutput/relation.hpp"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 namespace walrelay::pgoutput {
+
+namespace {
+
+/// Built-in types by name; their oids never change.
+constexpr std::array<std::pair<std::string_view, std::uint32_t>, 14> built_in{{
+    {"bool", 16},
+    {"bytea", 17},
+    {"int8", 20},
+    {"int2", 21},
+    {"int4", 23},
+    {"text", 25},
+    {"json", 114},
+    {"varchar", 1043},
+    {"date", 1082},
+    {"timestamp", 1114},
+    {"timestamptz", 1184},
+    {"numeric", 1700},
+    {"uuid", 2950},
+    {"jsonb", 3802},
+}};
+
+}  // namespace
 
 int relation::column_index(std::string_view column_name) const noexcept {
     for (std::size_t i = 0; i < columns.size(); ++i) {
         if (columns[i].name == column_name) return static_cast<int>(i);
     }
     return -1;
+}
+
+void relation_cache::note(const type& described) {
+    if (!described.schema.empty() && described.schema != "pg_catalog") return;
+    const auto found = std::find_if(built_in.begin(), built_in.end(),
+                                    [&](const auto& one) { return one.first == described.name; });
+    if (found != built_in.end() && base_types_.size() < limit_entries)
+        base_types_.insert_or_assign(described.oid, found->second);
 }
 
 decoded<std::shared_ptr<const relation>> relation_cache::put(const relation_view& view) {
@@ -22,7 +54,10 @@ decoded<std::shared_ptr<const relation>> relation_cache::put(const relation_view
     made->name = view.name;
     made->columns.reserve(view.columns.size());
     for (const column_view& seen : view.columns) {
-        made->columns.push_back({std::string{seen.name}, seen.type_oid, seen.key});
+        const auto base = base_types_.find(seen.type_oid);
+        made->columns.push_back({std::string{seen.name},
+                                 base == base_types_.end() ? seen.type_oid : base->second,
+                                 seen.key});
     }
     return relations_.insert_or_assign(view.id, std::move(made)).first->second;
 }
@@ -40,6 +75,7 @@ const std::shared_ptr<const relation>* relation_cache::find(std::uint32_t id) co
 
 void relation_cache::clear() noexcept {
     relations_.clear();
+    base_types_.clear();
     last_ = nullptr;
 }
 

@@ -72,7 +72,8 @@ stream_reader::answer stream_reader::on(const relation_view& described) {
     return stream_event{relation_changed{relations_.find(described.id)}};
 }
 
-stream_reader::answer stream_reader::on(const type&) {
+stream_reader::answer stream_reader::on(const type& described) {
+    relations_.note(described);
     return stream_event{nothing_new{}};
 }
 

@@ -77,10 +77,10 @@ std::string hint_by_text(std::string_view sqlstate, std::string_view cause) {
     if (sqlstate == "53300" && contains(cause, "max_wal_senders")) {
         return "raise max_wal_senders (it takes a restart), or stop a replica that isn't needed";
     }
-    if (sqlstate == "42501" && contains(cause, "walsender")) {
-        return "ALTER ROLE … REPLICATION for the user of source.conninfo";
-    }
-    if (sqlstate == "42501" && contains(cause, "replication slot")) {
+    const bool of_replication =  // "… walsender" before 16, "… WAL sender" since
+        contains(cause, "walsender") || contains(cause, "WAL sender") ||
+        contains(cause, "replication slot");
+    if (sqlstate == "42501" && of_replication) {
         return "ALTER ROLE … REPLICATION for the user of source.conninfo";
     }
     if (sqlstate == "42704" && contains(cause, "publication")) {

@@ -51,14 +51,26 @@ sql_error bad_name(std::string object, std::string hint) {
 }
 
 /// The list is read twice: as a literal, and as identifiers, which fold case unless quoted.
-std::string start_command(const std::string& slot, const std::vector<std::string>& publications) {
+std::string start_command(const stream_request& request) {
     std::string names;
-    for (const std::string& each : publications) {
+    for (const std::string& each : request.publications) {
         if (!names.empty()) names += ',';
         names += quote_identifier(each);
     }
-    return "START_REPLICATION SLOT " + quote_identifier(slot) +
-           " LOGICAL 0/0 (proto_version '1', publication_names " + quote_literal(names) + ")";
+    return "START_REPLICATION SLOT " + quote_identifier(request.slot) +
+           " LOGICAL 0/0 (proto_version '1', publication_names " + quote_literal(names) +
+           (request.messages ? ", messages 'true')" : ")");
+}
+
+/// Waits for the transactions that are writing now, as every new slot does.
+asio::awaitable<sql_result<void>> make_temporary_slot(connection& link, const std::string& slot) {
+    std::string command = "CREATE_REPLICATION_SLOT " + quote_identifier(slot) +
+                          " TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT";
+    std::vector<std::optional<std::string>> none;
+    constexpr std::chrono::hours as_long_as_it_takes{24};
+    const auto made = co_await link.query(std::move(command), std::move(none), as_long_as_it_takes);
+    if (!made) co_return made.error();
+    co_return sql_result<void>{};
 }
 
 /// Sends the command and waits for its first answer.
@@ -166,15 +178,15 @@ void frame::free_buffer::operator()(char* buffer) const noexcept {
 }
 
 asio::awaitable<sql_result<std::unique_ptr<replication_stream>>> replication_stream::start(
-    std::unique_ptr<connection> link, std::string slot, std::vector<std::string> publications,
-    stream_handler& handler, reading_pace pace) {
+    std::unique_ptr<connection> link, stream_request request, stream_handler& handler,
+    reading_pace pace) {
     connection::state& inside = link->internals();
     if (!inside.replication) throw std::logic_error{"replication_stream: an SQL connection"};
-    if (!is_slot_name(slot)) {
-        co_return bad_name(quoted_slot(slot),
+    if (!is_slot_name(request.slot)) {
+        co_return bad_name(quoted_slot(request.slot),
                            "source.slot takes lower-case letters, digits and _, at most 63");
     }
-    for (const std::string& each : publications) {
+    for (const std::string& each : request.publications) {
         if (is_identifier(each)) continue;
         co_return bad_name("publication \"" + printable(each) + "\"",
                            "source.publication takes names of 1 to 63 bytes");
@@ -185,18 +197,23 @@ asio::awaitable<sql_result<std::unique_ptr<replication_stream>>> replication_str
     const auto lowered = co_await link->query(std::move(lower), std::move(none));
     if (!lowered) co_return lowered.error();
 
-    std::string command = start_command(slot, publications);
+    if (request.temporary) {
+        const auto made = co_await make_temporary_slot(*link, request.slot);
+        if (!made) co_return made.error();
+    }
+    std::string command = start_command(request);
     const auto answer = co_await ask(inside, std::move(command));
     if (!answer) co_return answer.error();
     if (PQresultStatus(answer->get()) != PGRES_COPY_BOTH) {
-        sql_error failure = server_error("start replication from", quoted_slot(slot), answer->get(),
-                                         inside.link.get());
+        sql_error failure = server_error("start replication from", quoted_slot(request.slot),
+                                         answer->get(), inside.link.get());
         co_await finish_refusal(inside);
-        if (failure.sqlstate != "55006") co_await explain(*link, slot, failure);
+        if (failure.sqlstate != "55006") co_await explain(*link, request.slot, failure);
         failure.connection_lost = true;  // `link` ends here
         co_return failure;
     }
-    auto pump = std::make_shared<stream_pump>(std::move(link), std::move(slot), handler, pace);
+    auto pump =
+        std::make_shared<stream_pump>(std::move(link), std::move(request.slot), handler, pace);
     co_return std::unique_ptr<replication_stream>{new pumped_stream{std::move(pump)}};
 }
 

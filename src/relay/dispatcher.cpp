@@ -75,7 +75,12 @@ bool dispatcher::moves(time_point now, duration limit) const noexcept {
 void dispatcher::pump_sink(std::size_t index, time_point now) {
     static const engine::outcome delivered{engine::outcome_class::delivered};
     engine::outcome refusal;
-    while (const auto next = engine_.next(index, now)) {
+    while (true) {
+        const bool room = sinks_[index]->has_room();
+        engine_.set_room(index, room);
+        if (!room) return;
+        const auto next = engine_.next(index, now);
+        if (!next) return;
         const stored_event& stored = store_.at(next->event);
         const auto built =
             stored.plan->build(stored.row, stored.route, index, stored.position, epoch_, record_);

@@ -3,13 +3,16 @@
 #include <spdlog/spdlog.h>
 
 #include "walrelay/core/escape.hpp"
+#include "walrelay/event/message_row.hpp"
+#include "walrelay/relay/arrival.hpp"
 
 namespace walrelay::relay {
 
 namespace {
 
-event::row_position position_of(const pgoutput::transaction& opened, std::uint32_t ordinal) {
-    return {opened.commit_lsn, opened.commit_time.unix_microseconds(), opened.xid, ordinal};
+std::int64_t unix_microseconds() {
+    using namespace std::chrono;
+    return duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
 }
 
 const char* name_of(pgoutput::change_ignored::kind what) {
@@ -30,6 +33,7 @@ intake::intake(const config::model& model, const event::router& routes, dispatch
                intake_counters& counters, intake_events events)
     : model_{model},
       routes_{routes},
+      plans_{routes},
       desk_{desk},
       counters_{counters},
       events_{std::move(events)} {}
@@ -44,18 +48,16 @@ bool intake::on_frame(postgres::frame&& received) {
     }
     engine::engine& decisions = desk_.decisions();
     if (const auto* row = std::get_if<pgoutput::row_inserted>(&*read)) {
-        if (!resolved_before_) take(*row, received);
+        if (!resolved_before_) take(*row, std::move(received));
     } else if (const auto* began = std::get_if<pgoutput::transaction_began>(&*read)) {
-        resolved_before_ = !decisions.begin(began->opened.commit_lsn,
-                                            began->opened.commit_time.unix_microseconds());
+        begin_unit(began->opened.commit_lsn, began->opened.commit_time.unix_microseconds());
     } else if (const auto* committed = std::get_if<pgoutput::transaction_committed>(&*read)) {
         decisions.commit(committed->end_lsn);
     } else if (const auto* alive = std::get_if<pgoutput::keepalive>(&*read)) {
         decisions.keepalive(alive->wal_end, alive->reply_requested,
                             std::chrono::steady_clock::now());
-    } else if (const auto* changed = std::get_if<pgoutput::relation_changed>(&*read)) {
-        tables_.erase((*changed->table)->id);
-        last_table_ = nullptr;
+    } else if (const auto* message = std::get_if<pgoutput::message_emitted>(&*read)) {
+        take(*message);
     } else if (const auto* change = std::get_if<pgoutput::change_ignored>(&*read)) {
         ignore(*change);
     }
@@ -63,62 +65,76 @@ bool intake::on_frame(postgres::frame&& received) {
     return !paused_;
 }
 
-void intake::take(const pgoutput::row_inserted& row, postgres::frame& received) {
-    table_state& table = table_of(*row.table);
-    ++*table.received;
-    const std::size_t size = received.size();
-    if (size > model_.limits.event_bytes) {
-        return halt_on(table, row, received,
-                       "the row has " + std::to_string(size) + " bytes, limits.event_bytes is " +
-                           std::to_string(model_.limits.event_bytes));
-    }
-    if (!table.plan) return halt_on(table, row, received, table.broken);  // which names the table
+void intake::begin_unit(lsn commit_lsn, std::int64_t commit_time_us) {
+    resolved_before_ = !desk_.decisions().begin(commit_lsn, commit_time_us);
+    next_message_ = 0;
+}
 
-    const event::routing routed = table.plan->decide(row.row, placements_);
+void intake::take(const pgoutput::row_inserted& row, postgres::frame&& received) {
+    const planned_table& table = plans_.of(*row.table);
+    if (counted_ != table.relation.get()) {
+        counted_ = table.relation.get();
+        received_ = &counters_.received[table.relation->qualified_name()];
+    }
+    ++*received_;
+    const std::size_t bytes = received.size();
+    stored_event arrived{std::move(received), nullptr, row.row, table.plan,
+                         position_of(*reader_.open_transaction(), row.ordinal)};
+    if (!table.broken.empty()) {
+        return halt_on(std::move(arrived), bytes, unmapped_fault(table.broken));
+    }
+    place(std::move(arrived), bytes);
+}
+
+/// One outside a transaction is a unit of its own. The server counts it as confirmed from its end
+/// on, so it was resolved before exactly if that is safe.
+void intake::take(const pgoutput::message_emitted& message) {
+    const auto plan = routes_.message_plan(message.prefix);
+    event::row_position position;
+    if (message.transactional) {
+        // All are counted: an id doesn't change with the routes.
+        position = position_of(*reader_.open_transaction(), next_message_++);
+        if (!plan || resolved_before_) return;
+        position.what = event::row_position::origin::message;
+    } else {
+        if (!plan) return;
+        position.commit_lsn = message.position;
+        position.what = event::row_position::origin::lone_message;
+        begin_unit(lsn{message.position.value - 1}, unix_microseconds());
+    }
+    if (!resolved_before_) {
+        ++counters_.received[plan->table()];
+        event::message_row made{message.content, position};
+        const pgoutput::tuple_view row = made.row();
+        const std::size_t bytes = made.size();
+        place({{}, made.release(), row, plan, position}, bytes);
+    }
+    if (!message.transactional) desk_.decisions().commit(message.position);
+}
+
+void intake::place(stored_event&& arrived, std::size_t bytes) {
+    if (auto wrong = size_fault(bytes, model_.limits.event_bytes))
+        return halt_on(std::move(arrived), bytes, std::move(*wrong));
+    const event::routing routed = arrived.plan->decide(arrived.row, placements_);
     switch (routed.what) {
         case event::routing::verdict::discarded:
             ++counters_.discarded;
             return desk_.decisions().add_discarded();
-        case event::routing::verdict::no_route:
-            return halt_on(
-                table, row, received,
-                "no route takes the row; add a route for it, or take the table out with ALTER "
-                "PUBLICATION … DROP TABLE " +
-                    printable(table.relation->qualified_name()));
+        case event::routing::verdict::no_route: {
+            std::string reason = no_route_fault(*arrived.plan, arrived.position.what);
+            return halt_on(std::move(arrived), bytes, std::move(reason));
+        }
         case event::routing::verdict::routed:
             break;
     }
-    const engine::event_slot slot = desk_.decisions().add(size, placements_);
-    desk_.events().put(slot, {std::move(received), row.row, table.plan,
-                              position_of(*reader_.open_transaction(), row.ordinal), routed.route});
+    arrived.route = routed.route;
+    const engine::event_slot slot = desk_.decisions().add(bytes, placements_);
+    desk_.events().put(slot, std::move(arrived));
 }
 
-/// An event error: nothing more is sent, the row is named, and nothing behind it is acknowledged.
-void intake::halt_on(table_state& table, const pgoutput::row_inserted& row,
-                     postgres::frame& received, std::string reason) {
-    const engine::event_slot slot =
-        desk_.decisions().add_unroutable(received.size(), std::move(reason));
-    desk_.events().put(slot, {std::move(received), row.row, table.plan,
-                              position_of(*reader_.open_transaction(), row.ordinal), 0});
-}
-
-intake::table_state& intake::table_of(const std::shared_ptr<const pgoutput::relation>& relation) {
-    if (last_table_ != nullptr && last_table_->relation == relation) return *last_table_;
-    table_state& table = tables_[relation->id];
-    if (table.relation != relation) {
-        table.relation = relation;
-        table.received = &counters_.received[relation->qualified_name()];
-        auto plan = routes_.plan(relation);
-        if (plan) {
-            table.plan = std::move(*plan);
-        } else {
-            table.plan.reset();
-            table.broken = plan.error().text();
-            spdlog::error("{}", table.broken);
-        }
-    }
-    last_table_ = &table;
-    return table;
+void intake::halt_on(stored_event&& arrived, std::size_t bytes, std::string reason) {
+    const engine::event_slot slot = desk_.decisions().add_unroutable(bytes, std::move(reason));
+    desk_.events().put(slot, std::move(arrived));
 }
 
 void intake::ignore(const pgoutput::change_ignored& change) {

@@ -14,6 +14,20 @@ std::string sql_name(const std::string& schema, const std::string& table) {
     return printable(quote_identifier(schema) + "." + quote_identifier(table));
 }
 
+engine::slot_facts facts_of(const postgres::slot_state& slot) {
+    return {slot.name,
+            slot.plugin,
+            slot.slot_type,
+            slot.database,
+            slot.current_database,
+            slot.temporary,
+            slot.confirmed_flush,
+            slot.wal_status,
+            slot.invalidation_reason};
+}
+
+}  // namespace
+
 std::optional<error> judge_settings(const postgres::server_settings& settings,
                                     const postgres::connection& link) {
     if (settings.server_backend_pid != link.backend_pid()) {
@@ -35,20 +49,6 @@ std::optional<error> judge_settings(const postgres::server_settings& settings,
     return std::nullopt;
 }
 
-engine::slot_facts facts_of(const postgres::slot_state& slot) {
-    return {slot.name,
-            slot.plugin,
-            slot.slot_type,
-            slot.database,
-            slot.current_database,
-            slot.temporary,
-            slot.confirmed_flush,
-            slot.wal_status,
-            slot.invalidation_reason};
-}
-
-}  // namespace
-
 std::optional<error> judge_publications(const postgres::publications& published,
                                         const config::model& model, const event::router& routes) {
     for (const std::string& name : model.source.publications) {
@@ -68,13 +68,34 @@ std::optional<error> judge_publications(const postgres::publications& published,
     }
     for (const postgres::published_table& table : published.tables) {
         if (routes.names(table.schema, table.name)) continue;
+        const auto found =
+            std::find_if(published.found.begin(), published.found.end(),
+                         [&](const auto& one) { return one.name == table.publication; });
+        if (found != published.found.end() && !found->via_partition_root) {
+            const std::string name = printable(quote_identifier(table.publication));
+            return error{"start from", "publication " + name,
+                         "its table " + printable(table.schema + "." + table.name) +
+                             " has no route; if it is a partition of one that has: "
+                             "publish_via_partition_root is off, so rows come under the names of "
+                             "their partitions",
+                         "ALTER PUBLICATION " + name +
+                             " SET (publish_via_partition_root = true), or add a route for the "
+                             "table"};
+        }
         return error{"start from", "publication " + printable(quote_identifier(table.publication)),
                      "its table " + printable(table.schema + "." + table.name) + " has no route",
                      "add a route for it (to: none discards), or ALTER PUBLICATION " +
                          printable(quote_identifier(table.publication)) + " DROP TABLE " +
                          sql_name(table.schema, table.name)};
     }
+    return std::nullopt;
+}
+
+std::optional<error> unpublished_route(const postgres::publications& published,
+                                       const config::model& model) {
     for (const config::route& route : model.routes) {
+        // Messages come whatever is published, and what is discarded needs not come.
+        if (!route.from_message.empty() || route.to.empty()) continue;
         const auto found =
             std::find_if(published.tables.begin(), published.tables.end(), [&](const auto& table) {
                 return table.schema == route.from_schema && table.name == route.from_table;
@@ -123,6 +144,9 @@ asio::awaitable<preflight_result> look_before_start(postgres::connection& link,
     if (facts.record)
         start.record = engine::record_facts{facts.record->safe, facts.record->system_identifier};
     if (auto refused = engine::refuse_start(start)) co_return std::move(*refused);
+    facts.unpublished = unpublished_route(*published, model);
+    if (facts.unpublished && !facts.record)
+        co_return engine::start_refusal{2, std::move(*facts.unpublished)};
     facts.slot = std::move(**slot);
     co_return facts;
 }

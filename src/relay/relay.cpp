@@ -22,6 +22,7 @@ constexpr duration slot_wait = std::chrono::milliseconds{500};
 constexpr duration heartbeat = std::chrono::seconds{1};
 constexpr duration stop_limit =
     std::chrono::seconds{11};  // ten to drain; a record, a status and a close take milliseconds
+constexpr int exit_out_of_reach = 7;
 constexpr int exit_invariant = 70;
 
 std::uint64_t random_seed() {
@@ -168,6 +169,17 @@ asio::awaitable<void> relay::watch_signals() {
     loop_.stop();
 }
 
+/// A supervisor that restarts the relay may bring it back to where Postgres can be reached: a
+/// container that shared the network of another has lost it for good when that one was restarted.
+void relay::give_up_if_out_of_reach(time_point now) {
+    const auto limit = model_.source.give_up_after;
+    if (stream_) in_touch_at_ = now;
+    if (limit.count() == 0 || stopping_ || now - in_touch_at_ < limit) return;
+    spdlog::error("Postgres was out of reach for {:.0f} s (source.give_up_after): exiting with 7",
+                  std::chrono::duration<double>(limit).count());
+    stop(exit_out_of_reach);
+}
+
 void relay::stop(int exit_code) {
     exit_code_ = exit_code;
     loop_.stop();
@@ -185,6 +197,7 @@ asio::awaitable<void> relay::beat() {
         const time_point now = std::chrono::steady_clock::now();
         loop_latency_ = now - due;
         if (loop_latency_ > heartbeat) due = now;
+        give_up_if_out_of_reach(now);
         recorder_.close_idle(now);
         stalls_.look(snapshot());
         note_halt();

@@ -1,9 +1,11 @@
 // One connection of the relay: from the first look at the server to the last status.
 #include <algorithm>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 
 #include "walrelay/core/escape.hpp"
+#include "walrelay/relay/arrival.hpp"
 #include "walrelay/relay/link_options.hpp"
 #include "walrelay/relay/relay.hpp"
 
@@ -59,6 +61,7 @@ asio::awaitable<relay::ending> relay::connect_and_stream() {
     auto looked = co_await look_before_start(**link, model_, *routes_);
     if (const auto* failure = std::get_if<postgres::sql_error>(&looked))
         co_return ending_of(*failure);
+    in_touch_at_ = now();
     if (const auto* refusal = std::get_if<engine::start_refusal>(&looked))
         co_return refused(*refusal);
     server_facts facts = std::move(std::get<server_facts>(looked));
@@ -99,8 +102,12 @@ asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connecti
     intake_ = std::make_unique<intake>(model_, *routes_, desk_, received_, std::move(events));
     stream_end_.reset();
     server_stopping_ = taken_over_ = false;
-    auto started = co_await postgres::replication_stream::start(
-        std::move(*replication), model_.source.slot, model_.source.publications, *intake_);
+    postgres::stream_request request;
+    request.slot = model_.source.slot;
+    request.publications = model_.source.publications;
+    request.messages = routes_->wants_messages();
+    auto started = co_await postgres::replication_stream::start(std::move(*replication),
+                                                                std::move(request), *intake_);
     if (!started) {
         if (engine::classify(started.error().sqlstate, "") != engine::connection_fault::slot_busy) {
             co_return ending_of(started.error());
@@ -133,7 +140,9 @@ asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connecti
     has_streamed_ = true;
     stream_start_ = now();
     safe_at_start_ = (*record)->safe;
-    trouble_.clear();
+    const std::string unpublished = facts.unpublished ? facts.unpublished->text() : "";
+    if (trouble_ != unpublished && facts.unpublished) spdlog::error("{}", unpublished);
+    trouble_ = unpublished;
     state_ = "streaming";
     spdlog::info("streaming from slot {} at {} on PostgreSQL {} (epoch {})", model_.source.slot,
                  to_string((*record)->safe), facts.settings.version_text, *epoch);
@@ -240,6 +249,7 @@ asio::awaitable<void> relay::leave_stream(bool tell_last_status) {
     co_await closing->close();
     co_await recorder_.end();
     desk_.stream_lost();
+    note_halt();
     if (stopping_) co_return;
     // The server sends all that is not acknowledged again: what is still on the wire ends before
     // that.
@@ -286,7 +296,8 @@ asio::awaitable<void> relay::check_catalog() {
     }
     auto published = co_await postgres::read_publications(**link, model_.source.publications);
     if (!published) co_return;
-    const auto wrong = judge_publications(*published, model_, *routes_);
+    auto wrong = judge_publications(*published, model_, *routes_);
+    if (!wrong) wrong = unpublished_route(*published, model_);
     const std::string text = wrong ? wrong->text() : "";
     if (text != trouble_) {
         if (wrong) {
@@ -300,6 +311,7 @@ asio::awaitable<void> relay::check_catalog() {
 
 relay::ending relay::ending_of(const postgres::sql_error& failure) {
     const std::string text = failure.what.text();
+    if (!failure.sqlstate.empty()) in_touch_at_ = now();  // refused, but by Postgres
     const auto fault = engine::classify(failure.sqlstate, text);
     const bool configuration = fault == engine::connection_fault::configuration;
     state_ = "not connected";
@@ -339,7 +351,7 @@ void relay::tick() {
         intake_->resumed();
         stream_->resume();
     }
-    if (decisions.halted() && halt_text_.empty()) note_halt();
+    if (decisions.halted()) note_halt();
     arm_timer();
     ticking_ = false;
 }
@@ -369,12 +381,17 @@ void relay::arm_timer() {
 
 void relay::note_halt() {
     const auto& halted = desk_.decisions().halted();
-    if (!halted || !halt_text_.empty()) return;
+    if (!halted) {
+        if (!std::exchange(halt_text_, {}).empty()) recorder_.set_halt({});
+        return;
+    }
+    const bool by_sink = halted->sink.has_value();
+    if (!halt_text_.empty() && halted_by_sink_ == by_sink) return;
+    halted_by_sink_ = by_sink;
     const event_name name = desk_.name_of(halted->event, halted->sink.value_or(SIZE_MAX));
-    halt_text_ = "halted on " + name.text() + ": " + printable(halted->reason, 500) +
-                 ". Nothing more is sent. To step over the row, put a route for it before the "
-                 "others, with `where` "
-                 "and `to: none`, and restart the relay";
+    halt_text_ = "halted on " + name.text() + ": " + printable(halted->reason, 900);
+    halt_text_ += by_sink ? std::string{". Nothing more is sent. "} + step_over_mend
+                          : ". Nothing behind it is read";
     spdlog::error("{}", halt_text_);
     recorder_.set_halt(halt_text_);
     recorder_.tick(now());

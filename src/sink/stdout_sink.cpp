@@ -1,19 +1,11 @@
 #include "stdout_sink.hpp"
 
-#include <poll.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
-#include <chrono>
-#include <climits>
-#include <csignal>
 #include <system_error>
 #include <utility>
 
-#include "stdout_line.hpp"
+#include "walrelay/sink/event_line.hpp"
 
 namespace walrelay::sink {
 
@@ -21,23 +13,6 @@ namespace {
 
 /// Lines that wait for the reader; then the sink is full.
 constexpr std::size_t limit_buffer_bytes = 1 << 20;
-/// How often a reader that takes nothing is looked at. epoll(7) would need a descriptor that does
-/// not block, and O_NONBLOCK is shared with everybody who has the same terminal or pipe.
-constexpr std::chrono::milliseconds wait_for_reader{2};
-
-bool is_regular_file(int descriptor) noexcept {
-    struct stat status {};
-
-    return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
-}
-
-/// A pipe whose reader has gone must be an outcome, not the end of the process.
-void outlive_closed_pipes() noexcept {
-    struct sigaction now {};
-
-    if (::sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL)
-        std::signal(SIGPIPE, SIG_IGN);
-}
 
 }  // namespace
 
@@ -47,21 +22,18 @@ stdout_sink::stdout_sink(boost::asio::io_context& loop, std::string name, std::s
       name_{std::move(name)},
       index_{index},
       listener_{events},
-      descriptor_{descriptor},
-      is_file_{is_regular_file(descriptor)},
+      out_{descriptor},
       timer_{loop},
-      self_{std::make_shared<stdout_sink*>(this)} {
-    outlive_closed_pipes();
-}
+      self_{std::make_shared<stdout_sink*>(this)} {}
 
 stdout_sink::~stdout_sink() = default;
 
 admission stdout_sink::send(engine::attempt_token token, std::uint32_t, const event::record& record,
                             engine::outcome&) {
-    if (buffer_.size() - written_ >= limit_buffer_bytes) return admission::full;
-    if (std::exchange(torn_, false)) buffer_ += '\n';
-    append_line(buffer_, record, name_);
-    waiting_.push_back({token, flushed_ + buffer_.size()});
+    if (out_.waiting_bytes() >= limit_buffer_bytes) return admission::full;
+    if (std::exchange(torn_, false)) out_.waiting() += '\n';
+    append_line(out_.waiting(), record, name_);
+    waiting_.push_back({token, out_.appended()});
     schedule();
     return admission::pending;
 }
@@ -75,7 +47,7 @@ void stdout_sink::schedule() {
 
 void stdout_sink::retry_later() {
     scheduled_ = true;
-    timer_.expires_after(wait_for_reader);
+    timer_.expires_after(outlet::look_again);
     timer_.async_wait(
         [weak = std::weak_ptr<stdout_sink*>{self_}](const boost::system::error_code& failure) {
             const auto self = weak.lock();
@@ -85,15 +57,10 @@ void stdout_sink::retry_later() {
 
 void stdout_sink::flush() {
     scheduled_ = false;
-    const progress made = write_out();
+    const outlet::progress made = out_.write_out();
     const int cause = errno;
-    const std::uint64_t reached = flushed_ + written_;
-    if (written_ == buffer_.size()) {
-        flushed_ = reached;
-        buffer_.clear();
-        written_ = 0;
-    }
-    if (made == progress::blocked) retry_later();
+    const std::uint64_t reached = out_.reached();
+    if (made == outlet::progress::blocked) retry_later();
 
     bool told = false;
     while (!waiting_.empty() && waiting_.front().end <= reached) {
@@ -104,41 +71,18 @@ void stdout_sink::flush() {
         listener_.on_outcome(index_, token, std::move(outcome));
         told = true;
     }
-    if (made == progress::failed) {
+    if (made == outlet::progress::failed) {
         fail_all(cause);
         told = true;
     }
     if (told) listener_.settled(index_);
 }
 
-/// As much as goes without waiting. poll(2) promises PIPE_BUF bytes of a pipe and no more.
-stdout_sink::progress stdout_sink::write_out() {
-    while (written_ < buffer_.size()) {
-        const std::size_t left = buffer_.size() - written_;
-        std::size_t size = left;
-        if (!is_file_) {
-            pollfd reader{descriptor_, POLLOUT, 0};
-            const int ready = ::poll(&reader, 1, 0);
-            if (ready == 0 || (ready < 0 && errno == EINTR)) return progress::blocked;
-            size = std::min<std::size_t>(left, PIPE_BUF);
-        }
-        const ssize_t wrote = ::write(descriptor_, buffer_.data() + written_, size);
-        if (wrote < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return progress::blocked;
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote < 0) return progress::failed;
-        written_ += static_cast<std::size_t>(wrote);
-    }
-    return progress::all;
-}
-
 void stdout_sink::fail_all(int cause) {
     // Only a full disk and its like pass by themselves; a reader that left does not come back.
     const bool passes = cause == ENOSPC || cause == EDQUOT || cause == EIO || cause == ENOMEM;
     const std::string reason = "write to stdout: " + std::generic_category().message(cause);
-    torn_ = written_ > 0 && buffer_[written_ - 1] != '\n';
-    flushed_ += buffer_.size();
-    buffer_.clear();
-    written_ = 0;
+    torn_ = out_.give_up();
     for (const line& given_up : std::exchange(waiting_, {})) {
         engine::outcome outcome;
         outcome.what = passes ? engine::outcome_class::transient : engine::outcome_class::endpoint;

@@ -9,14 +9,13 @@
 #include <memory>
 #include <string>
 
+#include "walrelay/sink/outlet.hpp"
 #include "walrelay/sink/sink.hpp"
 
 namespace walrelay::sink {
 
 /// Gathers the lines of a burst and writes them when the loop is free; an event is delivered when
-/// write(2) has taken its whole line. A reader that is slow holds up the events, not the loop:
-/// descriptor 1 stays blocking, because a shell or another process may share it, and is written
-/// to only as far as poll(2) says that it takes it.
+/// write(2) has taken its whole line. A reader that is slow holds up the events, not the loop.
 class stdout_sink final : public sink {
 public:
     /// `descriptor` is 1 but for tests.
@@ -40,11 +39,8 @@ private:
         std::uint64_t end = 0;  ///< where it ends, counted from the first byte ever
     };
 
-    enum class progress : std::uint8_t { all, blocked, failed };
-
     void schedule();
     void flush();
-    progress write_out();
     void fail_all(int cause);
     void retry_later();
 
@@ -52,12 +48,8 @@ private:
     const std::string name_;
     const std::size_t index_;
     listener& listener_;
-    const int descriptor_;
-    const bool is_file_;
 
-    std::string buffer_;
-    std::size_t written_ = 0;    ///< of buffer_
-    std::uint64_t flushed_ = 0;  ///< since the first byte ever, to the start of buffer_
+    outlet out_;
     std::deque<line> waiting_;
     bool scheduled_ = false;
     bool torn_ = false;  ///< the last line that was given up had begun

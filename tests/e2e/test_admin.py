@@ -14,6 +14,7 @@ from support.relay import config, run_command
 from support.wait import until
 
 
+@pytest.mark.every_major
 def test_metrics_have_the_documented_names(db, receiver, relay):
     process = relay(to_http(db, receiver)).wait_ready()
     emit(db, 1, 5)
@@ -45,6 +46,7 @@ def test_metrics_have_the_documented_names(db, receiver, relay):
     assert metrics["walrelay_in_flight_events"] == 0
 
 
+@pytest.mark.every_major
 def test_lag_is_shown_in_bytes_seconds_and_events_while_rows_wait(db, receiver, relay):
     receiver.answer(Reply(gate=receiver.gate()))
     process = relay(to_http(db, receiver)).wait_ready()
@@ -82,6 +84,7 @@ def test_a_url_that_is_gone_is_named_as_a_target_and_others_go_on(db, receiver, 
     assert stall["scope"] == "target" and "/gone" in stall["name"]
 
 
+@pytest.mark.every_major
 def test_status_ready_is_the_exit_code_of_a_health_check(db, receiver, relay):
     process = relay(to_http(db, receiver), start=False)
     command = ["status", "-c", process.file, "--ready"]
@@ -94,6 +97,7 @@ def test_status_ready_is_the_exit_code_of_a_health_check(db, receiver, relay):
     assert run_command(*command).returncode == 1
 
 
+@pytest.mark.every_major
 def test_status_shows_positions_of_relay_and_database(db, receiver, relay):
     process = relay(to_http(db, receiver)).wait_ready()
     emit(db, 1, 3)

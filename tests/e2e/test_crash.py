@@ -6,6 +6,8 @@ and what only their buffers hold is lost either way.
 
 import itertools
 
+import pytest
+
 from support.events import Arrivals, by_key, emit, numbers, position, skips, to_http
 from support.receiver import Reply
 from support.relay import config
@@ -25,6 +27,7 @@ def write_transactions(database, count, sizes):
     return first
 
 
+@pytest.mark.every_major
 def test_after_kill_9_in_mid_transaction_all_rows_arrive_with_equal_ids_and_bytes(
     db, receiver, relay
 ):
@@ -47,6 +50,7 @@ def test_after_kill_9_in_mid_transaction_all_rows_arrive_with_equal_ids_and_byte
         assert skips(log) == [], key
 
 
+@pytest.mark.every_major
 def test_ids_of_a_table_without_ids_are_equal_after_kill_9(db, receiver, relay):
     db.sql("CREATE TABLE plain (n int, body text)")
     db.sql(f"ALTER PUBLICATION {db.publication} ADD TABLE plain")
@@ -94,6 +98,7 @@ def test_a_relay_that_is_frozen_for_longer_than_wal_sender_timeout_goes_on(
     assert Arrivals.of(receiver.requests).differing == []
 
 
+@pytest.mark.every_major
 def test_when_the_walsender_is_terminated_the_relay_goes_on(db, receiver, relay):
     receiver.answer(Reply(delay=0.001))
     process = relay(to_http(db, receiver)).wait_ready()
@@ -111,6 +116,7 @@ def test_when_the_walsender_is_terminated_the_relay_goes_on(db, receiver, relay)
         assert skips(log) == [], key
 
 
+@pytest.mark.every_major
 def test_when_the_sql_connection_is_terminated_the_relay_goes_on(db, receiver, relay):
     process = relay(to_http(db, receiver)).wait_ready()
     for number in range(5):
@@ -128,6 +134,7 @@ def test_when_the_sql_connection_is_terminated_the_relay_goes_on(db, receiver, r
     assert process.running()
 
 
+@pytest.mark.every_major
 def test_an_immediate_restart_of_the_server_in_mid_flow_loses_nothing(
     new_cluster, new_db, receiver, relay
 ):

@@ -4,44 +4,48 @@ import contextlib
 import json
 import random
 
+import pytest
+
 from support.events import Arrivals, by_key, commit_position, emit, numbers, to_http, to_stdout
 from support.receiver import Reply
 from support.wait import stays, until
 
 
+@pytest.mark.every_major
 def test_a_committed_row_arrives_once_a_rolled_back_row_or_savepoint_never(
-    either_db, receiver, relay
+    db, receiver, relay
 ):
-    process = relay(to_http(either_db, receiver)).wait_ready()
-    with contextlib.closing(either_db.conn(autocommit=False)) as connection:
+    process = relay(to_http(db, receiver)).wait_ready()
+    with contextlib.closing(db.conn(autocommit=False)) as connection:
         cursor = connection.cursor()
-        emit(either_db, 1, 3, cursor=cursor)
+        emit(db, 1, 3, cursor=cursor)
         connection.commit()
-        emit(either_db, 100, 120, cursor=cursor)
+        emit(db, 100, 120, cursor=cursor)
         connection.rollback()
-        emit(either_db, 4, cursor=cursor)
+        emit(db, 4, cursor=cursor)
         cursor.execute("SAVEPOINT s")
-        emit(either_db, 200, 220, cursor=cursor)
+        emit(db, 200, 220, cursor=cursor)
         cursor.execute("ROLLBACK TO SAVEPOINT s")
-        emit(either_db, 5, cursor=cursor)
+        emit(db, 5, cursor=cursor)
         cursor.execute("SAVEPOINT t")
-        emit(either_db, 6, cursor=cursor)
+        emit(db, 6, cursor=cursor)
         cursor.execute("RELEASE SAVEPOINT t")
         connection.commit()
-    emit(either_db, 7)
+    emit(db, 7)
     receiver.wait_for(7)
     process.wait_settled()
     assert process.stop() == 0
     assert numbers(receiver.requests) == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_an_event_arrives_as_it_was_written(either_db, receiver, relay):
-    relay(to_http(either_db, receiver)).wait_ready()
-    event = either_db.value(
+@pytest.mark.every_major
+def test_an_event_arrives_as_it_was_written(db, receiver, relay):
+    relay(to_http(db, receiver)).wait_ready()
+    event = db.value(
         "SELECT walrelay.emit('t', '{\"b\": 1.10, \"a\": \"ü\"}', key => 'kü 1', type => 'made',"
         " headers => '{\"tenant\": \"7\"}')"
     )
-    raw = either_db.value("SELECT walrelay.emit_raw('t', '\\x000aff'::bytea)")
+    raw = db.value("SELECT walrelay.emit_raw('t', '\\x000aff'::bytea)")
     found = {request.headers["webhook-id"]: request for request in receiver.wait_for(2)}
     first, second = found[event], found[raw]
     assert (first.method, first.path) == ("POST", "/in")
@@ -57,9 +61,10 @@ def test_an_event_arrives_as_it_was_written(either_db, receiver, relay):
     assert "x-walrelay-key" not in second.headers
 
 
-def test_stdout_gets_a_json_line_for_each_event(either_db, relay):
-    process = relay(to_stdout(either_db)).wait_ready()
-    emit(either_db, 1, 500, keys=7)
+@pytest.mark.every_major
+def test_stdout_gets_a_json_line_for_each_event(db, relay):
+    process = relay(to_stdout(db)).wait_ready()
+    emit(db, 1, 500, keys=7)
     until(lambda: len(process.output()) >= 500, what="500 lines")
     lines = process.output()
     assert [line["payload"]["n"] for line in lines] == list(range(1, 501))
@@ -68,18 +73,19 @@ def test_stdout_gets_a_json_line_for_each_event(either_db, relay):
     assert len({line["id"] for line in lines}) == 500
 
 
-def test_rows_of_one_key_keep_commit_order_over_http(either_db, receiver, relay):
+@pytest.mark.every_major
+def test_rows_of_one_key_keep_commit_order_over_http(db, receiver, relay):
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     delays = random.Random(seed)
     # Some answers are late, so that keys overtake each other.
     receiver.answer(lambda request: Reply(delay=delays.choice([0, 0, 0, 0.01])))
-    relay(to_http(either_db, receiver)).wait_ready()
+    relay(to_http(db, receiver)).wait_ready()
     # The row that was written first is committed last.
-    with contextlib.closing(either_db.conn(autocommit=False)) as connection:
-        emit(either_db, 1000, keys=20, cursor=connection.cursor())
+    with contextlib.closing(db.conn(autocommit=False)) as connection:
+        emit(db, 1000, keys=20, cursor=connection.cursor())
         for first in range(0, 1000, 50):
-            emit(either_db, first, first + 49, keys=20)
+            emit(db, first, first + 49, keys=20)
         connection.commit()
     receiver.wait_for(1001)
     found = by_key(receiver.requests)
@@ -109,20 +115,21 @@ def test_one_keys_500_does_not_hold_up_the_others_and_it_arrives_in_order_when_i
     assert healed == [0] * (len(healed) - 10) + list(range(0, 100, 10))
 
 
+@pytest.mark.every_major
 def test_a_prepared_transaction_arrives_at_commit_prepared_and_not_before(
-    either_db, receiver, relay
+    db, receiver, relay
 ):
-    relay(to_http(either_db, receiver)).wait_ready()
-    with contextlib.closing(either_db.conn()) as connection:
+    relay(to_http(db, receiver)).wait_ready()
+    with contextlib.closing(db.conn()) as connection:
         cursor = connection.cursor()
         cursor.execute("BEGIN")
-        emit(either_db, 1, 3, cursor=cursor)
-        cursor.execute(f"PREPARE TRANSACTION '{either_db.name}'")
-        emit(either_db, 10, cursor=cursor)
+        emit(db, 1, 3, cursor=cursor)
+        cursor.execute(f"PREPARE TRANSACTION '{db.name}'")
+        emit(db, 10, cursor=cursor)
         assert numbers(receiver.wait_for(1)) == [10]
-        cursor.execute(f"COMMIT PREPARED '{either_db.name}'")
+        cursor.execute(f"COMMIT PREPARED '{db.name}'")
     receiver.wait_for(4)
-    emit(either_db, 11)
+    emit(db, 11)
     assert numbers(receiver.wait_for(5)) == [10, 1, 2, 3, 11]
 
 
@@ -139,6 +146,7 @@ def test_a_repeat_after_a_lost_reply_has_the_same_id_and_bytes(db, receiver, rel
     assert arrivals.differing == []
 
 
+@pytest.mark.every_major
 def test_a_clean_restart_repeats_nothing(db, receiver, relay):
     process = relay(to_http(db, receiver)).wait_ready()
     for start in range(0, 2000, 100):
@@ -174,6 +182,7 @@ def test_a_clean_restart_repeats_nothing_while_reading_is_paused(db, receiver, r
     assert sorted(numbers(receiver.requests)) == list(range(1000))
 
 
+@pytest.mark.every_major
 def test_a_clean_restart_ends_the_transaction_that_is_being_read(db, receiver, relay):
     receiver.answer(Reply(delay=0.002))
     process = relay(to_http(db, receiver, limits={"in_flight_events": 40})).wait_ready()

@@ -23,14 +23,15 @@ def insert(database, topic, key, headers=None):
     )
 
 
+@pytest.mark.every_major
 def test_one_request_of_a_key_is_on_the_way_at_a_time_while_other_keys_go_in_parallel(
-    either_db, receiver, relay
+    db, receiver, relay
 ):
     gate = receiver.gate()
     receiver.answer(Reply(gate=gate))
-    process = relay(to_http(either_db, receiver, http={"connections": 20})).wait_ready()
+    process = relay(to_http(db, receiver, http={"connections": 20})).wait_ready()
     for first in range(0, 60, 20):
-        emit(either_db, first, first + 19, keys=20)
+        emit(db, first, first + 19, keys=20)
     held = receiver.wait_for(20)
     assert sorted(numbers(held)) == list(range(20)), "the first of each key"
     assert receiver.open_connections == 20
@@ -44,6 +45,7 @@ def test_one_request_of_a_key_is_on_the_way_at_a_time_while_other_keys_go_in_par
     assert len(receiver.requests) == 60 and receiver.connections == 20
 
 
+@pytest.mark.every_major
 def test_when_the_reply_is_lost_the_repeat_has_the_same_id_and_bytes_and_is_attempt_2(
     db, receiver, relay
 ):

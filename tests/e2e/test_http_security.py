@@ -63,6 +63,7 @@ def verify_by_standardwebhooks(secret, request):
         standardwebhooks.Webhook(secret).verify(request.body, request.headers)
 
 
+@pytest.mark.every_major
 def test_signatures_verify_with_independent_implementations_under_each_of_two_secrets(
     db, receiver, relay
 ):
@@ -249,6 +250,7 @@ def to_https(db, receiver, authority):
     return to_http(db, receiver, http=sink)
 
 
+@pytest.mark.every_major
 def test_https_with_an_authority_of_ones_own_works(db, secure_receiver, authority, relay):
     receiver = secure_receiver(authority("localhost"))
     process = relay(to_https(db, receiver, authority)).wait_ready()

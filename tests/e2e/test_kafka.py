@@ -26,32 +26,34 @@ from support.wait import stays, until
 uuid_text = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+@pytest.mark.every_major
 def test_a_committed_row_arrives_once_in_kafka_and_a_rolled_back_one_never(
-    either_db, broker, relay
+    db, broker, relay
 ):
     topic = broker.create_topic()
-    process = relay(to_kafka(either_db, broker, topic)).wait_ready()
-    with contextlib.closing(either_db.conn(autocommit=False)) as connection:
+    process = relay(to_kafka(db, broker, topic)).wait_ready()
+    with contextlib.closing(db.conn(autocommit=False)) as connection:
         cursor = connection.cursor()
-        emit(either_db, 1, 3, cursor=cursor)
+        emit(db, 1, 3, cursor=cursor)
         connection.commit()
-        emit(either_db, 100, 120, cursor=cursor)
+        emit(db, 100, 120, cursor=cursor)
         connection.rollback()
-        emit(either_db, 4, cursor=cursor)
+        emit(db, 4, cursor=cursor)
         cursor.execute("SAVEPOINT s")
-        emit(either_db, 200, 220, cursor=cursor)
+        emit(db, 200, 220, cursor=cursor)
         cursor.execute("ROLLBACK TO SAVEPOINT s")
-        emit(either_db, 5, cursor=cursor)
+        emit(db, 5, cursor=cursor)
         connection.commit()
-    wait_all_acknowledged(either_db, 6)
+    wait_all_acknowledged(db, 6)
     assert process.stop() == 0
     assert [number_of(record) for record in broker.everything(topic)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_record_has_the_rows_key_id_type_and_its_own_headers(either_db, broker, relay):
+@pytest.mark.every_major
+def test_a_record_has_the_rows_key_id_type_and_its_own_headers(db, broker, relay):
     topic = broker.create_topic(partitions=1)
-    process = relay(to_kafka(either_db, broker, kafka={"metadata": False})).wait_ready()
-    event = either_db.value(
+    process = relay(to_kafka(db, broker, kafka={"metadata": False})).wait_ready()
+    event = db.value(
         "SELECT walrelay.emit(%s, '{\"b\": 1}', key => 'kü 1', type => 'made', headers =>"
         " '{\"tenant\": \"7\", \"trace\": \"ä\", \"none\": null, \"count\": 3}')",
         [topic],
@@ -91,6 +93,7 @@ def test_a_payload_arrives_byte_for_byte_as_postgres_prints_it(db, broker, relay
     assert record.value == printed.encode()
 
 
+@pytest.mark.every_major
 def test_raw_bytes_arrive_as_they_are_and_nothing_at_all_is_a_null_value(db, broker, relay):
     topic = broker.create_topic(partitions=1)
     relay(to_kafka(db, broker, topic, kafka={"metadata": False})).wait_ready()
@@ -127,6 +130,7 @@ def test_a_null_key_is_no_key_and_an_empty_one_is_a_key_like_any_other(db, broke
     assert {one.partition for one in records if one.key == b""} == {partition_of(b"", 4)}
 
 
+@pytest.mark.every_major
 def test_metadata_tells_lsn_ordinal_transaction_table_and_epoch(db, broker, relay):
     topic = broker.create_topic(partitions=1)
     process = relay(to_kafka(db, broker, topic)).wait_ready()
@@ -170,20 +174,21 @@ def test_the_tests_own_murmur2_is_that_of_java(key, hash_value):
     assert murmur2(key) == hash_value
 
 
+@pytest.mark.every_major
 def test_rows_of_one_key_keep_commit_order_in_kafka_on_the_partition_of_murmur2(
-    either_db, broker, relay
+    db, broker, relay
 ):
     """Writers lock a counter of the key, so that its numbers ascend by commit."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     topic = broker.create_topic(partitions=4)
     keys = [f"key {number} ü" for number in range(30)] + ["", "a", "ab", "abc", "abcd"]
-    either_db.sql("CREATE TABLE counter (key text PRIMARY KEY, n int DEFAULT 0)")
-    either_db.sql("INSERT INTO counter SELECT unnest(%s)", [keys])
-    process = relay(to_kafka(either_db, broker, topic)).wait_ready()
+    db.sql("CREATE TABLE counter (key text PRIMARY KEY, n int DEFAULT 0)")
+    db.sql("INSERT INTO counter SELECT unnest(%s)", [keys])
+    process = relay(to_kafka(db, broker, topic)).wait_ready()
 
     def write(choices):
-        with contextlib.closing(either_db.conn()) as connection:
+        with contextlib.closing(db.conn()) as connection:
             for _ in range(300):
                 connection.cursor().execute(
                     "WITH moved AS (UPDATE counter SET n = n + 3 WHERE key = %s RETURNING key, n)"

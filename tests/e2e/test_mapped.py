@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from support.events import emit, numbers, outbox_to
 from support.receiver import Reply
 from support.relay import config
@@ -53,10 +55,11 @@ def make_mail(database, partitioned):
     database.sql(f"ALTER PUBLICATION {database.publication} ADD TABLE shop.mail")
 
 
-def test_a_mapped_table_arrives_as_its_shape_says(either_db, receiver, relay):
-    make_mail(either_db, partitioned=False)
-    relay(config(either_db, *mail_routes(receiver.url))).wait_ready()
-    either_db.sql(
+@pytest.mark.every_major
+def test_a_mapped_table_arrives_as_its_shape_says(db, receiver, relay):
+    make_mail(db, partitioned=False)
+    relay(config(db, *mail_routes(receiver.url))).wait_ready()
+    db.sql(
         """INSERT INTO shop.mail VALUES (7, 'a b/c', 'welcome', '{"x":  1.0}', '{"tenant": "t"}')"""
     )
     [request] = receiver.wait_for(1)
@@ -69,25 +72,26 @@ def test_a_mapped_table_arrives_as_its_shape_says(either_db, receiver, relay):
     assert request.headers["content-type"] == "application/json"
 
 
-def test_a_partitioned_table_arrives_under_the_name_of_its_root(either_db, receiver, relay):
-    make_mail(either_db, partitioned=True)
-    process = relay(config(either_db, *mail_routes(receiver.url))).wait_ready()
-    either_db.sql(
+@pytest.mark.every_major
+def test_a_partitioned_table_arrives_under_the_name_of_its_root(db, receiver, relay):
+    make_mail(db, partitioned=True)
+    process = relay(config(db, *mail_routes(receiver.url))).wait_ready()
+    db.sql(
         "INSERT INTO shop.mail SELECT n, 'c' || n, 'hello', json_build_object('n', n), NULL,"
         " date '2025-12-20' + n FROM generate_series(1, 30) n"
     )
     receiver.wait_for(30)
     # Straight into a leaf, and through a leaf that comes while the relay runs.
-    either_db.sql(
+    db.sql(
         "INSERT INTO shop.mail_new (id, customer, template, body)"
         " VALUES (31, 'c31', 'hello', '{\"n\": 31}')"
     )
-    either_db.sql("ALTER TABLE shop.mail DETACH PARTITION shop.mail_old")
-    either_db.sql(
+    db.sql("ALTER TABLE shop.mail DETACH PARTITION shop.mail_old")
+    db.sql(
         "CREATE TABLE shop.mail_older PARTITION OF shop.mail FOR VALUES FROM (MINVALUE)"
         " TO ('2026-01-01')"
     )
-    either_db.sql(
+    db.sql(
         "INSERT INTO shop.mail"
         " VALUES (32, 'c32', 'hello', '{\"n\": 32}', NULL, '2020-01-01')"
     )
@@ -113,6 +117,7 @@ def test_a_value_from_a_row_cannot_leave_its_place_in_the_url(db, receiver, rela
         assert request.headers["host"] == f"127.0.0.1:{receiver.port}"
 
 
+@pytest.mark.every_major
 def test_an_event_goes_to_each_sink_of_its_route_and_is_done_when_all_have_it(db, receiver, relay):
     receiver.answer(lambda request: Reply(500 if request.path == "/b" else 200))
     sinks = {
@@ -132,6 +137,7 @@ def test_an_event_goes_to_each_sink_of_its_route_and_is_done_when_all_have_it(db
     assert [request.path for request in receiver.requests].count("/a") == 1
 
 
+@pytest.mark.every_major
 def test_the_first_route_whose_where_matches_takes_the_row(db, receiver, relay):
     sinks = {
         name: {"http": {"url": f"{receiver.url}/{name}"}} for name in ("orders", "billing", "rest")
@@ -174,6 +180,7 @@ def test_rows_without_a_key_and_with_an_empty_key_arrive(db, receiver, relay):
     assert keys == {1: None, 2: ""}
 
 
+@pytest.mark.every_major
 def test_null_and_empty_payloads_arrive_as_empty_bodies(db, receiver, relay):
     sinks = {"endpoint": {"http": {"url": receiver.url}}}
     process = relay(config(db, sinks, [outbox_to("endpoint")])).wait_ready()

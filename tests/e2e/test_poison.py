@@ -26,6 +26,7 @@ def halts_by_name(process, db, receiver, event, reason, table="walrelay.outbox")
     return text
 
 
+@pytest.mark.every_major
 def test_a_row_that_no_route_takes_halts_by_name_and_a_route_to_none_steps_over_it(
     db, receiver, relay
 ):
@@ -118,6 +119,7 @@ def test_an_answer_that_blames_the_event_halts_after_three_attempts(db, receiver
     assert db.slot_state()[1] <= commit_position(attempts[0])
 
 
+@pytest.mark.every_major
 def test_a_column_that_a_route_uses_and_that_is_dropped_live_halts_by_name(db, receiver, relay):
     db.sql("CREATE TABLE mail (id int, customer int, body text)")
     db.sql(f"ALTER PUBLICATION {db.publication} ADD TABLE mail")
@@ -136,6 +138,7 @@ def test_a_column_that_a_route_uses_and_that_is_dropped_live_halts_by_name(db, r
     assert [request.body for request in receiver.requests] == [b"before"]
 
 
+@pytest.mark.every_major
 def test_columns_that_no_route_uses_may_come_and_go(db, receiver, relay):
     process = relay(to_http(db, receiver)).wait_ready()
     emit(db, 1)
@@ -148,6 +151,7 @@ def test_columns_that_no_route_uses_may_come_and_go(db, receiver, relay):
 
 
 @pytest.mark.parametrize("kind", ["UPDATE", "DELETE", "TRUNCATE"])
+@pytest.mark.every_major
 def test_other_changes_of_an_outbox_are_logged_counted_acknowledged_and_not_delivered(
     kind, db, receiver, relay
 ):

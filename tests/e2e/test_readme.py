@@ -87,6 +87,7 @@ def shell(own_cluster, receiver, tmp_path):
         kill(process)
 
 
+@pytest.mark.every_major
 def test_the_commands_of_the_ten_minutes_run_as_written_and_an_event_arrives(
     own_cluster, shell, receiver
 ):
@@ -142,6 +143,7 @@ def test_every_command_of_the_readme_and_each_of_its_options_exists():
     assert version.returncode == 0 and re.fullmatch(r"walrelay \d+\.\d+\.\d+\n", version.stdout)
 
 
+@pytest.mark.every_major
 def test_every_function_of_the_readme_exists_with_its_arguments_and_its_answer(db):
     functions = table(section("What you call"), "SQL")
     assert len(functions) == 4

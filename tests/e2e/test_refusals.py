@@ -44,6 +44,7 @@ def refused(process):
     return process.log()
 
 
+@pytest.mark.every_major
 def test_a_captured_table_without_a_route_is_refused_with_both_mends(db, relay):
     db.sql("CREATE TABLE lonely (n int)")
     db.sql(f"ALTER PUBLICATION {db.publication} ADD TABLE lonely")
@@ -53,6 +54,7 @@ def test_a_captured_table_without_a_route_is_refused_with_both_mends(db, relay):
     assert f'ALTER PUBLICATION "{db.publication}" DROP TABLE "public"."lonely"' in log
 
 
+@pytest.mark.every_major
 def test_a_route_whose_table_is_not_published_is_refused(db, relay):
     db.sql("CREATE TABLE unpublished (body text)")
     settings = config(
@@ -87,6 +89,7 @@ def test_a_column_that_a_route_uses_and_the_table_lacks_is_named(db, relay):
     )
 
 
+@pytest.mark.every_major
 def test_a_missing_publication_is_exit_2(db, relay):
     db.sql(f"DROP PUBLICATION {db.publication}")
     log = refused(relay(to_discard(db), start=False))
@@ -112,12 +115,14 @@ def test_a_missing_database_is_exit_2(db, relay):
     assert 'database "wr_not_there" does not exist' in log and "dbname" in log
 
 
+@pytest.mark.every_major
 def test_a_role_without_replication_is_exit_2_with_the_statement_that_mends_it(db, relay):
     db.sql(f"ALTER ROLE {db.relay_user} NOREPLICATION")
     log = refused(relay(to_discard(db), start=False))
     assert "REPLICATION" in log and "ALTER ROLE" in log
 
 
+@pytest.mark.every_major
 def test_a_role_without_rights_to_the_record_is_exit_2(db, relay):
     db.sql(f"REVOKE walrelay_relay FROM {db.relay_user}")
     log = refused(relay(to_discard(db), start=False))
@@ -150,6 +155,7 @@ def test_a_role_that_pg_hba_rejects_is_exit_2(guarded_db, relay):
     assert "pg_hba.conf" in log and guarded_db.relay_user in log
 
 
+@pytest.mark.every_major
 def test_wal_level_replica_is_exit_2_with_the_setting(new_cluster, relay):
     database = new_cluster(wal_level="replica").database()
     database.install_schema()
@@ -159,6 +165,7 @@ def test_wal_level_replica_is_exit_2_with_the_setting(new_cluster, relay):
     assert "ALTER SYSTEM SET wal_level = logical" in log
 
 
+@pytest.mark.every_major
 def test_a_server_that_is_not_there_yet_is_waited_for(new_cluster, new_db, relay):
     database = new_db(new_cluster())
     database.cluster.stop()

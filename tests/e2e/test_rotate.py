@@ -44,6 +44,13 @@ def hours_ago(hours):
             f" VALUES ('t', clock_timestamp() - interval '{hours} hours')")
 
 
+def workflow_hours_ago(hours):
+    """SQL of a workflow that was enqueued so long ago."""
+    return ("INSERT INTO walrelay.dispatch (push, queue, name, workflow_id, attempt, input, at)"
+            " VALUES (1, 'default', 'w', gen_random_uuid(), 1, '{}',"
+            f" clock_timestamp() - interval '{hours} hours')")
+
+
 def rotated(database, keep_hours=""):
     return [name for [name] in database.sql(f"SELECT walrelay.rotate({keep_hours})")]
 
@@ -52,6 +59,7 @@ def rows_of(database):
     return database.value("SELECT count(*) FROM walrelay.outbox")
 
 
+@pytest.mark.every_major
 def test_the_oldest_delivered_partitions_are_truncated_and_the_others_kept_for_replay(outbox):
     for hours in (0, 1, 5, 19, 21, 22):
         outbox.sql(hours_ago(hours))
@@ -64,15 +72,14 @@ def test_the_oldest_delivered_partitions_are_truncated_and_the_others_kept_for_r
 def test_this_hour_and_the_next_are_never_truncated(outbox):
     for hours in range(24):
         outbox.sql(hours_ago(hours))
+        outbox.sql(workflow_hours_ago(hours))
     record(outbox)
-    # The partition of the next hour still holds what was emitted 23 hours ago.
-    untouchable = outbox.sql("SELECT to_char((extract(hour from"
-                             " clock_timestamp() at time zone 'UTC') + n)::int % 24, '\"outbox_\"FM00')"
-                             " FROM generate_series(0, 1) n")
-    gone = rotated(outbox, 0)
-    assert len(gone) == 22
-    assert not {name for [name] in untouchable} & set(gone)
+    hour = outbox.value("SELECT extract(hour from clock_timestamp() at time zone 'UTC')::int")
+    # The oldest come first; the next hour's partitions still hold what came 23 hours ago.
+    assert rotated(outbox, 0) == [f"{ring}_{(hour + ahead) % 24:02}" for ahead in range(2, 24)
+                                  for ring in ("outbox", "dispatch")]
     assert rows_of(outbox) == 2
+    assert outbox.value("SELECT count(*) FROM walrelay.dispatch") == 2
     for wrong in ("-1", "22", "NULL"):
         with pytest.raises(errors.InvalidParameterValue):
             rotated(outbox, wrong)
@@ -90,6 +97,7 @@ def test_nothing_is_truncated_without_a_record(outbox):
     assert len(rotated(outbox, 0)) == 1
 
 
+@pytest.mark.every_major
 def test_an_undelivered_event_keeps_its_partition(outbox):
     outbox.sql(hours_ago(5))
     record(outbox)
@@ -98,6 +106,35 @@ def test_an_undelivered_event_keeps_its_partition(outbox):
     assert rotated(outbox, 0) == []
     record(outbox)
     assert len(rotated(outbox, 0)) == 2
+
+
+@pytest.mark.every_major
+def test_workflows_are_truncated_by_the_same_rules(outbox):
+    def leaf_of(hours):
+        return outbox.value("SELECT c.relname FROM walrelay.dispatch d JOIN pg_class c"
+                            " ON c.oid = d.tableoid WHERE d.at BETWEEN"
+                            " now() - interval '1 hour' * (%s + 0.1)"
+                            " AND now() - interval '1 hour' * (%s - 0.1)", [hours, hours])
+
+    for hours in (5, 7, 9):
+        outbox.sql(workflow_hours_ago(hours))
+    delivered, newer, read = leaf_of(5), leaf_of(7), leaf_of(9)
+    assert rotated(outbox, 0) == [], "no relay has a record"
+    record(outbox)
+    assert rotated(outbox) == [], "kept for replay"
+    gid = prepare(outbox, workflow_hours_ago(11))
+    record(outbox)
+    outbox.sql(workflow_hours_ago(7))
+    with contextlib.closing(outbox.conn(autocommit=False)) as reader:
+        reader.cursor().execute(f"TABLE walrelay.{read}")
+        assert rotated(outbox, 0) == [delivered]
+    assert rotated(outbox, 0) == [read]
+    outbox.sql("COMMIT PREPARED %s", [gid])
+    prepared = leaf_of(11)
+    assert rotated(outbox, 0) == [], "the record is older"
+    record(outbox)
+    assert rotated(outbox, 0) == [prepared, newer]
+    assert outbox.value("SELECT count(*) FROM walrelay.dispatch") == 0
 
 
 def test_every_relay_of_this_server_counts(outbox):
@@ -142,6 +179,7 @@ def test_a_locked_partition_is_left_for_the_next_time_and_the_others_go(outbox):
     assert len(rotated(outbox, 0)) == 1
 
 
+@pytest.mark.every_major
 def test_a_prepared_transaction_keeps_its_partition(outbox):
     outbox.sql(hours_ago(5))
     gid = prepare(outbox, hours_ago(5))
@@ -168,6 +206,7 @@ def test_a_snapshot_that_is_not_of_this_history_truncates_nothing(outbox, ahead)
     assert rotated(outbox, 0) == []
 
 
+@pytest.mark.every_major
 def test_the_record_is_updated_within_its_page(outbox):
     record(outbox)
     for number in range(200):

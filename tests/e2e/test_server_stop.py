@@ -30,6 +30,7 @@ def restarts_and_all_arrives(database, receiver, process, total):
     assert Arrivals.of(receiver.requests).differing == []
 
 
+@pytest.mark.every_major
 def test_a_fast_stop_is_not_held_up_by_an_idle_relay(own_db, receiver, relay):
     process = relay(to_http(own_db, receiver)).wait_ready()
     emit(own_db, 0, 9)
@@ -61,6 +62,7 @@ def test_a_smart_stop_is_not_held_up_by_an_idle_relay(own_db, receiver, relay):
     restarts_and_all_arrives(own_db, receiver, process, 10)
 
 
+@pytest.mark.every_major
 def test_a_fast_stop_is_not_held_up_by_undelivered_rows(own_db, receiver, relay):
     receiver.answer(Reply(503))
     process = relay(to_http(own_db, receiver)).wait_ready()

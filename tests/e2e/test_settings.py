@@ -1,5 +1,7 @@
 """Settings of role and database that would change bytes or promises change neither."""
 
+import pytest
+
 from support.events import Arrivals, emit, outbox_to, to_http
 from support.relay import config
 
@@ -40,8 +42,8 @@ expected = {
 }
 
 
-def test_hostile_settings_of_the_role_change_no_byte_and_no_promise(either_db, receiver, relay):
-    db = either_db
+@pytest.mark.every_major
+def test_hostile_settings_of_the_role_change_no_byte_and_no_promise(db, receiver, relay):
     db.sql(
         "CREATE TABLE typed (id int, at timestamptz, day date, number float8, span interval,"
         " word text, bytes bytea, flag bool, amount numeric)"
@@ -86,6 +88,7 @@ def test_settings_of_the_environment_change_no_byte(db, receiver, relay):
     process.wait_settled()
 
 
+@pytest.mark.every_major
 def test_names_that_need_quotes_work(cluster, schema_template, receiver, relay):
     database = cluster.database(schema_template)
     try:

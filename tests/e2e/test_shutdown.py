@@ -16,6 +16,7 @@ def stop_and_measure(process, code=0):
     return time.monotonic() - start
 
 
+@pytest.mark.every_major
 def test_sigterm_of_an_idle_relay_takes_no_time(db, relay):
     process = relay(to_discard(db)).wait_ready()
     emit(db, 1, 100)

@@ -31,6 +31,7 @@ def drop_slot(database):
     database.sql("SELECT pg_drop_replication_slot(%s)", [database.slot])
 
 
+@pytest.mark.every_major
 def test_a_recreated_slot_is_refused_with_the_interval_that_may_be_lost(db, receiver, relay):
     process = relay(to_http(db, receiver), start=False)
     deliver_some(db, receiver, process)
@@ -47,6 +48,7 @@ def test_a_recreated_slot_is_refused_with_the_interval_that_may_be_lost(db, rece
     assert len(receiver.requests) == 10, "nothing is sent"
 
 
+@pytest.mark.every_major
 def test_a_slot_that_somebody_advanced_is_refused(db, receiver, relay):
     process = relay(to_http(db, receiver), start=False)
     deliver_some(db, receiver, process)
@@ -55,6 +57,7 @@ def test_a_slot_that_somebody_advanced_is_refused(db, receiver, relay):
     assert re.search(rf"\({lsn}, {lsn}\] may be lost", refusal(process, 3))
 
 
+@pytest.mark.every_major
 def test_a_missing_slot_with_a_record_is_exit_3(db, receiver, relay):
     process = relay(to_http(db, receiver), start=False)
     deliver_some(db, receiver, process)
@@ -65,6 +68,7 @@ def test_a_missing_slot_with_a_record_is_exit_3(db, receiver, relay):
     assert db.value(slots, [db.slot]) == 0, "the relay makes none"
 
 
+@pytest.mark.every_major
 def test_a_missing_slot_without_a_record_is_exit_2_with_the_command_that_makes_it(db, relay):
     drop_slot(db)
     log = refusal(relay(to_discard(db), start=False), 2)
@@ -107,6 +111,7 @@ def test_before_exit_3_the_reason_can_be_read_for_exit_delay(db, relay):
         ),
     ],
 )
+@pytest.mark.every_major
 def test_a_slot_of_another_kind_is_exit_2_by_name(make, said, db, relay):
     drop_slot(db)
     db.sql("SELECT " + make, [db.slot])
@@ -127,6 +132,7 @@ def test_the_slot_of_another_database_is_exit_2_by_name(db, cluster, relay):
         cluster.sql("SELECT pg_drop_replication_slot(%s)", [db.slot])
 
 
+@pytest.mark.every_major
 def test_an_invalidated_slot_is_exit_4(new_cluster, new_db, receiver, relay):
     database = new_db(new_cluster(max_slot_wal_keep_size="1MB", min_wal_size="32MB",
                                   max_wal_size="32MB"))
@@ -140,6 +146,7 @@ def test_an_invalidated_slot_is_exit_4(new_cluster, new_db, receiver, relay):
     assert re.search(rf"wal_status is lost.* after {lsn} ", log)
 
 
+@pytest.mark.every_major
 def test_a_held_slot_is_waited_for_and_the_epoch_is_drawn_only_then(db, receiver, relay):
     with slot_held(db) as holder:
         process = relay(to_http(db, receiver))
@@ -154,6 +161,7 @@ def test_a_held_slot_is_waited_for_and_the_epoch_is_drawn_only_then(db, receiver
     assert process.log().count("waiting until it is free") == 1
 
 
+@pytest.mark.every_major
 def test_a_second_relay_waits_and_takes_over_when_the_first_is_killed(db, receiver, relay):
     first = relay(to_http(db, receiver)).wait_ready()
     second = relay(to_http(db, receiver))

@@ -49,6 +49,7 @@ def subjects(answer, level):
 # sql
 
 
+@pytest.mark.every_major
 def test_the_printed_script_prepares_a_database_through_psql(empty_db, sink_map):
     file = sink_map()
     printed = run_command("sql", "-c", file)
@@ -74,6 +75,7 @@ def test_without_a_sink_map_only_schema_and_roles_are_printed(empty_db):
     assert refused.returncode == 2 and "--conninfo" in refused.stderr
 
 
+@pytest.mark.every_major
 def test_applying_twice_changes_nothing_and_leaves_nothing_to_do(empty_db, sink_map):
     file = sink_map()
     for _ in range(2):
@@ -85,6 +87,7 @@ def test_applying_twice_changes_nothing_and_leaves_nothing_to_do(empty_db, sink_
     assert checked.returncode == 0 and subjects(checked, "stops") == []
 
 
+@pytest.mark.every_major
 def test_an_existing_publication_gets_the_missing_tables_and_loses_none(empty_db, sink_map):
     empty_db.sql("CREATE SCHEMA shop")
     for table in ("kept", '"Mail.out"'):
@@ -159,6 +162,7 @@ def test_a_user_without_rights_is_told_to_come_as_the_owner(empty_db, sink_map):
 # check
 
 
+@pytest.mark.every_major
 def test_an_empty_database_is_told_everything_that_is_missing(empty_db, sink_map):
     file = sink_map()
     checked = run_command("check", "-c", file, "-o", "json")
@@ -191,6 +195,7 @@ def test_a_wrong_sink_map_is_told_by_line(tmp_path):
     assert printed.returncode == 2 and f"{file}:3:1" in printed.stderr and printed.stdout == ""
 
 
+@pytest.mark.every_major
 def test_publications_and_slots_that_would_hurt_are_found(empty_db, sink_map):
     file = sink_map()
     assert apply(empty_db, file).returncode == 0

@@ -2,7 +2,11 @@
 
 import http.client
 import importlib.util
+import os
 import socket
+import subprocess
+import sys
+import xml.etree.ElementTree
 
 import confluent_kafka
 import pytest
@@ -19,6 +23,7 @@ def post(connection, path, body=b"", **headers):
     return answer
 
 
+@pytest.mark.every_major
 def test_a_cluster_decodes_logically_and_survives_a_crash(new_cluster):
     server = new_cluster(fsync="on")
     server.sql("CREATE TABLE kept (id int)")
@@ -30,10 +35,10 @@ def test_a_cluster_decodes_logically_and_survives_a_crash(new_cluster):
     assert server.value("SELECT count(*) FROM pg_replication_slots") == 1
 
 
-def test_another_major_of_the_server_starts(new_cluster):
-    server = new_cluster(version=18)
-    assert server.value("SHOW server_version").startswith("18.")
-    assert server.value("SHOW wal_level") == "logical"
+@pytest.mark.every_major
+def test_a_server_has_the_major_that_it_was_asked_for(cluster, major):
+    assert cluster.value("SHOW server_version").startswith(f"{major}.")
+    assert cluster.value("SHOW wal_level") == "logical"
 
 
 def test_the_receiver_remembers_requests_in_order_and_keeps_the_connection(receiver):
@@ -139,3 +144,26 @@ def test_a_program_that_fails_crashes_or_runs_nothing_counts_as_failed(
     run = importlib.util.module_from_spec(place)
     place.loader.exec_module(run)
     assert run.count(output, code) == (passed, failed)
+
+
+def test_two_runs_share_the_files_and_run_each_test_once(tmp_path):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+    files = ["tests/e2e/test_support.py", "tests/e2e/test_configuration.py"]
+    chosen = ["-k", "counts_as_failed or wrong_command_lines", *files]
+    runs = [
+        subprocess.Popen(
+            [*command, f"--junitxml={tmp_path}/{number}.xml", *chosen],
+            cwd=source_folder,
+            env={**os.environ, "WALRELAY_TAKEN_FILES": str(tmp_path)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        for number in range(2)
+    ]
+    assert [run.wait(60) for run in runs] == [0, 0]
+    ran = [
+        case.get("classname") + case.get("name")
+        for number in range(2)
+        for case in xml.etree.ElementTree.parse(tmp_path / f"{number}.xml").iter("testcase")
+    ]
+    assert len(ran) == len(set(ran)) == 11

@@ -1,9 +1,12 @@
 """The relay neither holds WAL back nor makes any when there is nothing to do."""
 
+import pytest
+
 from support.events import commit_position, emit, to_discard, to_http
 from support.wait import stays, until
 
 
+@pytest.mark.every_major
 def test_an_idle_outbox_beside_busy_tables_lets_the_slot_follow(db, receiver, relay):
     process = relay(to_http(db, receiver)).wait_ready()
     db.sql("CREATE TABLE busy (n int, text text)")
@@ -79,6 +82,7 @@ def test_while_the_record_cannot_be_written_nothing_is_acknowledged(db, receiver
     assert len(receiver.requests) == 2
 
 
+@pytest.mark.every_major
 def test_an_update_of_the_record_is_hot_and_its_page_doesnt_bloat(db, relay):
     process = relay(to_discard(db)).wait_ready()
     for number in range(4):

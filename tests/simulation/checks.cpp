@@ -36,7 +36,7 @@ void world::check_send(const fake_sink& sink, const open_delivery& chosen,
 /// After next() had nothing more for a sink.
 void world::check_quiet(std::size_t index) const {
     const fake_sink& sink = sinks_[index];
-    if (relay_->halted()) return;
+    if (halted_by_sink()) return;
     if (relay_->wake_at() > sink.quiet_until) fail("the engine sleeps longer than its sink");
     if (sink.full) return;
     if (sink.quiet_until <= now_) fail("a wake-up is due, and there is nothing to send");
@@ -63,8 +63,9 @@ void world::check_opened(std::size_t index, const source_row& row) const {
 void world::check_halt(const wire_attempt& ended, const engine::outcome& seen,
                        std::uint32_t refusals) const {
     const bool must = seen.what == what::event_final || (seen.what == what::event && refusals >= 3);
-    if (must && !relay_->halted()) fail("a record that is refused for good doesn't halt the relay");
-    if (!relay_->halted() || halted_at_) return;
+    if (must && !halted_by_sink()) fail("a record that is refused for good doesn't halt the relay");
+    if (!halted_by_sink() || (halted_at_ && halted_at_->what != source_row::nature::unroutable))
+        return;
     if (held_.at(relay_->halted()->event) != ended.row) fail("halted at another row");
     if (!must && !(seen.what == what::batch && ended.alone))
         fail("halted at a record that was not refused for good");

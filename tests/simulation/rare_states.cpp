@@ -31,6 +31,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(rare::count_)> names{
     "halted at the first refusal",
     "halted by a batch of one record",
     "halted by a row that no route takes",
+    "sent what stands before a halt",
     "refused record accepted in the end",
     "operator stepped over a row",
     "attempt of a dead process landed",

@@ -37,6 +37,7 @@ enum class rare : std::uint8_t {
     halted_at_once,
     halted_by_batch_alone,
     halted_without_route,
+    sent_what_stands_before_a_halt,
     refusal_ended,
     stepped_over,
     late_landing,

@@ -64,9 +64,11 @@ void world::step_over() {
 }
 
 void world::note_halt() {
-    if (halted_at_ || !relay_->halted()) return;
-    halted_at_ = held_.at(relay_->halted()->event);
+    if (!relay_->halted()) return halted_at_.reset();
     using nature = source_row::nature;
+    const bool behind_another = halted_at_ && halted_at_->what == nature::unroutable;
+    if (halted_at_ && !(behind_another && halted_by_sink())) return;
+    halted_at_ = held_.at(relay_->halted()->event);
     switch (halted_at_->what) {
         case nature::good:
             fail("halted at a row that nobody refuses");

@@ -59,6 +59,7 @@ void world::begin_unit(const source_transaction& unit) {
 }
 
 void world::receive_row(const row_pointer& row) {
+    if (relay_->halted() && !halted_by_sink()) fail("a row was read behind one that halts");
     ++events_of_unit_;
     if (row->stepped_over || (row->sinks.empty() && row->what == source_row::nature::good))
         return relay_->add_discarded();
@@ -167,6 +168,7 @@ void world::disconnect() {
             one.orphaned = true;
     }
     relay_->stream_lost();
+    note_halt();
     free_released();
 }
 

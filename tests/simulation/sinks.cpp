@@ -20,7 +20,8 @@ void world::pump_sink(std::size_t index, bool time_alone) {
     const bool was_full = sink.full;
     sink.full = false;
     while (const auto next = relay_->next(index, now_)) {
-        if (relay_->halted()) fail("a record was sent after the halt");
+        if (halted_by_sink()) fail("a record was sent after the halt");
+        if (relay_->halted()) reached_.note(rare::sent_what_stands_before_a_halt);
         if (time_alone && !was_full) {
             if (now_ < sink.quiet_until) fail("a record was due, and no wake-up for it");
             reached_.note(rare::wake_up_alone);

@@ -175,7 +175,9 @@ void world::heal(bool (world::*until)()) {
 
 /// False: nothing happens until time has passed.
 bool world::act_without_time() {
-    if (halted_at_ && !any_on_wire()) return step_over(), true;
+    // A row that was never fit for a sink holds nothing up that stands before it.
+    const bool nothing_before = halted_by_sink() || held_.size() == 1;
+    if (halted_at_ && !any_on_wire() && nothing_before) return step_over(), true;
     if (!connected_) return any_on_wire() ? end_attempt() : connect(), true;
     if (chance(0.02)) return receive_keepalive(), true;
 

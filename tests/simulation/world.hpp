@@ -100,6 +100,8 @@ private:
     void change_weather();
     [[nodiscard]] bool any_on_wire() const;
 
+    [[nodiscard]] bool halted_by_sink() const { return relay_->halted() && relay_->halted()->sink; }
+
     // ---- checks.cpp
     void check_send(const fake_sink& sink, const open_delivery& chosen,
                     const engine::engine::attempt& attempt) const;

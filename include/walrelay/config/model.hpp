@@ -27,6 +27,7 @@ struct source {
     std::string slot;
     std::vector<std::string> publications;
     bool progress = true;
+    std::chrono::milliseconds give_up_after{0};  ///< without Postgres: then exit 7; 0: never
     std::chrono::milliseconds exit_delay{10'000};
 };
 
@@ -82,22 +83,33 @@ struct mapped_shape {
     std::optional<std::string> key;  ///< absent: no key
     std::optional<std::string> type;
     std::string payload;
-    std::optional<std::string> headers;
+    std::optional<std::string> headers;  ///< a JSON object
+    /// Header name → template. `headers: { name: "{column}" }` gives these instead of `headers`.
+    std::vector<std::pair<std::string, std::string>> header_values;
+    /// `shape: debezium`, or a map with `like: debezium`: what the map leaves out has the Outbox
+    /// Event Router's defaults, filled in by the reader, and Kafka gets its headers and no others.
+    bool debezium = false;
 };
 
-/// The table has the columns of walrelay.outbox.
+/// The table has the columns of walrelay.outbox. Messages are read as rows of this shape too.
 struct walrelay_shape {};
+
+/// walrelay.dispatch: pushes of workflows.
+struct push_shape {};
 
 /// `routes:` entry. The first route whose `from` and `where` match a row takes it.
 struct route {
-    std::string from_schema;
+    std::string from_schema;  ///< empty for messages
     std::string from_table;
+    std::string from_message;  ///< `from: message:PREFIX`: the prefix; empty for tables
     std::vector<std::pair<std::string, std::vector<std::string>>> where;  ///< column, globs
     std::vector<std::size_t> to;  ///< indexes into model::sinks; empty for `to: none`
-    std::variant<walrelay_shape, mapped_shape> shape;
-    std::optional<std::string> topic;  ///< template; default {topic} for the walrelay shape
-    std::optional<std::string> key;    ///< template; default: the shape's key
-    std::vector<std::string> topics;   ///< globs that a topic must match; empty: any
+    std::variant<walrelay_shape, mapped_shape, push_shape> shape;
+    /// Template. Default: {topic} for the walrelay shape, {queue} for pushes,
+    /// outbox.event.{aggregatetype} for Debezium's.
+    std::optional<std::string> topic;
+    std::optional<std::string> key;   ///< template; default: the shape's key
+    std::vector<std::string> topics;  ///< globs that a topic must match; empty: any
     position at;
 };
 

@@ -26,7 +26,8 @@ struct secret_sources {
     std::function<std::optional<std::string>(std::string_view name)> environment;
     /// The content without one trailing newline; nothing if it can't be read.
     std::function<std::optional<std::string>(const std::string& path)> file;
-    /// Group or others may read the file, which gives a warning. May be empty.
+    /// Others may read the file, or the group of a file that is ours, which gives a warning. May be
+    /// empty.
     std::function<bool(const std::string& path)> others_may_read;
 
     static secret_sources of_process();

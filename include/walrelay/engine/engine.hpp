@@ -31,10 +31,12 @@ struct engine_options {
 /// Which limit keeps the relay from reading.
 enum class full_limit : std::uint8_t { none, in_flight_events, in_flight_bytes, replay_events };
 
-/// Nothing is sent any more; what is in flight may end.
+/// An event that can't be delivered. Refused by a sink: nothing more is sent, what is in flight may
+/// end. Without a sink: it was never fit for one, nothing behind it is read, and all that stands
+/// before it goes on (or a row that maps no more would also hold up those that still did).
 struct halt_info {
     event_slot event = 0;
-    std::optional<std::size_t> sink;  ///< none: no route takes the event
+    std::optional<std::size_t> sink;
     std::string reason;
 };
 
@@ -65,7 +67,8 @@ public:
     event_slot add(std::size_t bytes, std::span<const event::placement> placements);
     /// One row that a `to: none` route takes.
     void add_discarded();
-    /// One row that no route takes: an event error, so a halt.
+    /// One row that can't go to any sink: an event error, so a halt. wants_rows() is false from
+    /// here on, until the stream is lost.
     event_slot add_unroutable(std::size_t bytes, std::string reason);
     void commit(lsn end);
     void keepalive(lsn wal_end, bool reply_requested, time_point now);
@@ -87,6 +90,11 @@ public:
     /// sent_back() or attempt_ended().
     [[nodiscard]] std::optional<attempt> next(std::size_t sink, time_point now);
     void sent_back(attempt_token token);
+
+    /// Whether the sink takes a record now: while it doesn't, next() is not asked, and time alone
+    /// changes nothing.
+    void set_room(std::size_t sink, bool room) noexcept { sinks_[sink].set_room(room); }
+
     void attempt_ended(attempt_token token, const outcome& seen, time_point now);
 
     /// Slots whose event is resolved or forgotten; the caller frees what it keeps and clears the
@@ -146,6 +154,8 @@ private:
         std::uint32_t pending = 0;  ///< deliveries that are not resolved
         bool orphaned = false;      ///< its stream is gone: the ledger doesn't know it any more
     };
+
+    [[nodiscard]] bool sending_is_over() const noexcept { return halted_ && halted_->sink; }
 
     event_slot track(std::size_t bytes, std::uint32_t pending);
     void settle(delivery_index at);

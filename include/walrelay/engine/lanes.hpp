@@ -53,6 +53,8 @@ public:
     /// The sink is full: the attempt has not begun after all, and next() gives it again first.
     void sent_back(delivery_index at);
 
+    void set_room(bool room) noexcept { full_ = !room; }
+
     /// What an outcome led to, for the engine.
     enum class verdict : std::uint8_t { resolved, waits, halt };
     verdict attempt_ended(delivery_index at, const outcome& seen, time_point now,

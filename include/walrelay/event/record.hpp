@@ -11,12 +11,21 @@
 
 namespace walrelay::event {
 
-/// Where in the stream a row stood: the same after every restart and redelivery, but for the epoch.
+/// Where in the stream a row or message stood: the same after every restart and redelivery.
 struct row_position {
+    /// Messages are numbered apart from rows: whether they are read at all depends on the routes,
+    /// and must not change the ids of rows.
+    enum class origin : std::uint8_t {
+        row,
+        message,       ///< pg_logical_emit_message in a transaction
+        lone_message,  ///< outside: commit_lsn is its own end, time, xid and ordinal are 0
+    };
+
     lsn commit_lsn;
     std::int64_t commit_time_us = 0;  ///< microseconds since 1970
     std::uint32_t xid = 0;
-    std::uint32_t ordinal = 0;  ///< among the inserts of the transaction, from 0
+    std::uint32_t ordinal = 0;  ///< among the inserts, or the messages, of the transaction, from 0
+    origin what = origin::row;
 };
 
 /// One header of the row itself; no value is a JSON null.
@@ -25,11 +34,26 @@ struct header_view {
     std::optional<std::string_view> value;
 };
 
+/// A push of a workflow, for the headers of its own.
+struct push_view {
+    std::string_view workflow_id;
+    std::string_view attempt;
+    std::string_view queue;
+    std::string_view name;
+};
+
+/// Which of our headers go beside the row's own.
+enum class header_style : std::uint8_t {
+    walrelay,
+    /// Debezium's Outbox Event Router: into Kafka the id comes first, then the row's own, and
+    /// nothing else: no type, no content-type, no metadata. HTTP knows no such convention.
+    debezium,
+};
+
 /// Everything that a sink needs. Views point into the frame that brought the row, into the plan of
 /// its table, or into this record's `scratch`; they are good until the record is built again or the
 /// frame goes. A record may be moved, a copy's views point into the original. One record object is
-/// used again and again: in steady state building one allocates nothing (but for headers: their
-/// JSON is parsed).
+/// used again and again: in steady state building one allocates nothing.
 ///
 /// Destinations are safe to send as they are. All else is the row's own text, byte for byte (line
 /// ends, NUL, not ASCII): a sink refuses or encodes what its protocol can't carry.
@@ -40,9 +64,13 @@ struct record {
     std::string_view destination;  ///< Kafka: topic. HTTP: path and query, encoded. Else empty
     std::optional<std::string_view> body;  ///< none: null value, or empty body
     bool body_in_frame = false;  ///< body outlives the record: it stays until the event is resolved
-    std::string_view content_type;     ///< empty: no body, and the row names none
-    std::vector<header_view> headers;  ///< in the row's order; never a content-type
-    std::string_view table;            ///< schema.name
+    std::string_view content_type;  ///< empty: no body, and the row names none
+    /// In the row's order. A content-type is `content_type` instead, but for Kafka in Debezium's
+    /// style, which names every header itself.
+    std::vector<header_view> headers;
+    std::optional<push_view> push;  ///< only where the row is a push of a workflow
+    header_style style = header_style::walrelay;
+    std::string_view table;  ///< schema.name, or message:PREFIX
     row_position position;
     std::uint64_t epoch = 0;
 

@@ -58,17 +58,27 @@ public:
     virtual std::string id_of(const pgoutput::tuple_view& row,
                               const row_position& position) const = 0;
 
-    [[nodiscard]] virtual const std::string& table() const = 0;  ///< schema.name
+    /// schema.name, or message:PREFIX
+    [[nodiscard]] virtual const std::string& table() const = 0;
 };
 
 /// The routes of the sink map. Immutable after make().
 class router {
 public:
-    /// Errors name the route by file:line:column.
+    /// Errors name the route by file:line:column; so does one of a `from: message:` route that uses
+    /// a column which messages have not.
     [[nodiscard]] static result<router> make(const config::model& model);
 
     /// Some route names this table.
     [[nodiscard]] bool names(std::string_view schema, std::string_view table) const;
+
+    /// Some route is `from: message:PREFIX`: the stream has to be asked for messages.
+    [[nodiscard]] bool wants_messages() const noexcept;
+
+    /// The plan for messages under this prefix (they are rows of message_row's table); nothing when
+    /// no route names it, and the message is nobody's. Called for each message: the answer is
+    /// ready.
+    [[nodiscard]] std::shared_ptr<const table_plan> message_plan(std::string_view prefix) const;
 
     /// Compiles the routes of a table. Fails when a route uses a column that the table has not (the
     /// stream must stall: `map table s.t: column "x" (used as payload by the route at f:1:2) does
@@ -76,6 +86,10 @@ public:
     /// `where` only. A table that no route names gives a plan that decides no_route for every row.
     [[nodiscard]] result<std::shared_ptr<const table_plan>> plan(
         std::shared_ptr<const pgoutput::relation> table) const;
+
+    /// Names the rows of a table that plan() can't map; takes none of them.
+    [[nodiscard]] static std::shared_ptr<const table_plan> plan_without_routes(
+        std::shared_ptr<const pgoutput::relation> table);
 
 private:
     struct compiled;

@@ -52,7 +52,7 @@ public:
 
     tuple_view() = default;
 
-    /// `columns` are exactly `count` encoded columns; only the decoder makes one.
+    /// `columns` are exactly `count` encoded columns, as on the wire.
     tuple_view(std::uint16_t count, std::span<const std::byte> columns) noexcept
         : columns_{columns}, count_{count} {}
 

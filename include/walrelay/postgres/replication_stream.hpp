@@ -67,13 +67,21 @@ struct reading_pace {
     std::size_t burst_bytes = 1 << 20;  ///< then the rest of the loop gets its turn
 };
 
+/// What is asked of the server.
+struct stream_request {
+    std::string slot;
+    std::vector<std::string> publications;
+    bool messages = false;   ///< also those of pg_logical_emit_message, under any prefix
+    bool temporary = false;  ///< makes the slot first, at the end of the WAL; it goes with the link
+};
+
 class replication_stream {
 public:
     /// Sends START_REPLICATION SLOT "slot" LOGICAL 0/0 (proto_version '1', publication_names …) and
     /// waits for CopyBoth. Frames flow only after resume(). `handler` outlives the stream.
     static boost::asio::awaitable<sql_result<std::unique_ptr<replication_stream>>> start(
-        std::unique_ptr<connection> link, std::string slot, std::vector<std::string> publications,
-        stream_handler& handler, reading_pace pace = {});
+        std::unique_ptr<connection> link, stream_request request, stream_handler& handler,
+        reading_pace pace = {});
 
     virtual ~replication_stream() = default;
 

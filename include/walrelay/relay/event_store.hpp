@@ -1,6 +1,7 @@
 // What belongs to each event that the engine tracks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -14,7 +15,8 @@ namespace walrelay::relay {
 
 /// A row with the buffer that brought it. `row` points into the buffer, which stays where it is.
 struct stored_event {
-    postgres::frame frame;
+    postgres::frame frame;                 ///< none for a message
+    std::unique_ptr<std::byte[]> message;  ///< what message_row made; none for a row
     pgoutput::tuple_view row;
     std::shared_ptr<const event::table_plan>
         plan;  ///< of the table as it was when the row was read

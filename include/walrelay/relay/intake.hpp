@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "walrelay/config/model.hpp"
@@ -15,6 +14,7 @@
 #include "walrelay/pgoutput/stream_reader.hpp"
 #include "walrelay/postgres/replication_stream.hpp"
 #include "walrelay/relay/dispatcher.hpp"
+#include "walrelay/relay/plan_cache.hpp"
 
 namespace walrelay::relay {
 
@@ -54,30 +54,30 @@ public:
     void resumed() noexcept { paused_ = false; }
 
 private:
-    struct table_state {
-        std::shared_ptr<const pgoutput::relation> relation;
-        std::shared_ptr<const event::table_plan> plan;  ///< none: `broken` says why
-        std::string broken;
-        std::uint64_t* received = nullptr;
-    };
-
-    void take(const pgoutput::row_inserted& row, postgres::frame& received);
-    void halt_on(table_state& table, const pgoutput::row_inserted& row, postgres::frame& received,
-                 std::string reason);
+    void begin_unit(lsn commit_lsn, std::int64_t commit_time_us);
+    void take(const pgoutput::row_inserted& row, postgres::frame&& received);
+    void take(const pgoutput::message_emitted& message);
+    /// Routes one event and gives it to the engine. `bytes`: of the frame, or of the message's row.
+    void place(stored_event&& arrived, std::size_t bytes);
+    /// An event error: nothing more is sent, the event is named, and nothing behind it is
+    /// acknowledged.
+    void halt_on(stored_event&& arrived, std::size_t bytes, std::string reason);
+    void count(const std::string& table);
     void ignore(const pgoutput::change_ignored& change);
-    table_state& table_of(const std::shared_ptr<const pgoutput::relation>& relation);
     void fail(const std::string& what);
 
     const config::model& model_;
     const event::router& routes_;
+    plan_cache plans_;
     dispatcher& desk_;
     intake_counters& counters_;
     intake_events events_;
     pgoutput::stream_reader reader_;
-    std::unordered_map<std::uint32_t, table_state> tables_;
-    table_state* last_table_ = nullptr;
+    const pgoutput::relation* counted_ = nullptr;  ///< the table that `received_` counts
+    std::uint64_t* received_ = nullptr;
     std::vector<event::placement> placements_;
-    bool resolved_before_ = false;  ///< the open transaction's rows were resolved earlier
+    std::uint32_t next_message_ = 0;  ///< ordinal in the open transaction
+    bool resolved_before_ = false;    ///< the open transaction's rows were resolved earlier
     bool stopping_ = false;
     bool paused_ = false;
     bool failed_ = false;

@@ -21,6 +21,7 @@ struct server_facts {
     postgres::server_identity identity;
     postgres::slot_state slot;
     std::optional<postgres::progress_row> record;
+    std::optional<error> unpublished;  ///< see unpublished_route()
 };
 
 /// The server answered and everything fits; or it did not answer; or the relay must not start.
@@ -30,10 +31,20 @@ boost::asio::awaitable<preflight_result> look_before_start(postgres::connection&
                                                            const config::model& model,
                                                            const event::router& routes);
 
-/// What is wrong with the publications for these routes; pure. Nothing when the stream would bring
-/// every routed table and no other.
+/// What of the server makes following it impossible: a pooler in between, wal_level, a standby.
+[[nodiscard]] std::optional<error> judge_settings(const postgres::server_settings& settings,
+                                                  const postgres::connection& link);
+
+/// What is wrong with the publications for these routes; pure. Nothing when the stream brings no
+/// table but routed ones.
 [[nodiscard]] std::optional<error> judge_publications(const postgres::publications& published,
                                                       const config::model& model,
                                                       const event::router& routes);
+
+/// A route whose table no publication holds, so that its new rows would never arrive; pure. Refused
+/// before the first start. Later it is only shown: rows that were written before the table was
+/// renamed or taken out still come, under the name that they were written with.
+[[nodiscard]] std::optional<error> unpublished_route(const postgres::publications& published,
+                                                     const config::model& model);
 
 }  // namespace walrelay::relay

@@ -46,6 +46,7 @@ private:
     boost::asio::awaitable<void> watch_signals();
     boost::asio::awaitable<void> beat();
     int show_broken_invariant(const char* promise);
+    void give_up_if_out_of_reach(time_point now);
     boost::asio::awaitable<void> wait_before_retry(const ending& last);
     void stop(int exit_code);
     [[nodiscard]] result<void> open_all();
@@ -98,6 +99,7 @@ private:
     std::string state_ = "starting";
     std::string trouble_;  ///< why it doesn't stream; empty when it does
     std::string halt_text_;
+    bool halted_by_sink_ = false;                       ///< what halt_text_ tells of
     std::optional<postgres::server_identity> history_;  ///< of the stream before this one
     bool has_streamed_ = false;
     bool stopping_ = false;
@@ -107,6 +109,7 @@ private:
     std::uint32_t barren_streams_ = 0;  ///< streams in a row that moved nothing
     time_point stream_start_{};
     lsn safe_at_start_;
+    time_point in_touch_at_ = std::chrono::steady_clock::now();  ///< Postgres answered last
     std::uint64_t slot_retained_bytes_ = 0;
     std::uint64_t publications_checked_at_ = 0;  ///< WAL position of the last look at the catalog
     time_point last_probe_{};

@@ -45,6 +45,10 @@ public:
 
     [[nodiscard]] virtual ordering order() const noexcept = 0;
 
+    /// False: send() would answer `full`; the listener's settled() says when to ask again. True may
+    /// be wrong: send() has the last word. Asked before a record is built.
+    [[nodiscard]] virtual bool has_room() { return true; }
+
     /// Starts one attempt. `record` is good during the call, but for its body when body_in_frame:
     /// that stays until the outcome was told. `attempt` counts from 1.
     virtual admission send(engine::attempt_token token, std::uint32_t attempt,

@@ -71,17 +71,19 @@ bool is_reserved(std::string_view name) noexcept {
 
 void append_percent_encoded(std::string& out, std::string_view text) {
     constexpr std::string_view digits = "0123456789ABCDEF";
+    std::size_t copied = 0;  // nearly every text is one run of bytes that stay as they are
     for (std::size_t i = 0; i < text.size(); ++i) {
         const auto byte = static_cast<std::uint8_t>(text[i]);
         const bool at_end = i == 0 || i + 1 == text.size();
         if (byte > 0x7E || byte < 0x20 || byte == '%' || (byte == ' ' && at_end)) {
+            out.append(text.substr(copied, i - copied));
             out += '%';
             out += digits[byte >> 4];
             out += digits[byte & 0xF];
-        } else {
-            out += text[i];
+            copied = i + 1;
         }
     }
+    out.append(text.substr(copied));
 }
 
 }  // namespace walrelay::sink::http

@@ -19,6 +19,13 @@ http_sink::http_sink(boost::asio::io_context& loop, const origin& where,
 
 http_sink::~http_sink() = default;
 
+bool http_sink::has_room() {
+    const bool room =
+        !idle_.empty() || !closed_.empty() || connections_.size() < limit_connections_;
+    was_full_ = was_full_ || !room;
+    return room;
+}
+
 admission http_sink::send(engine::attempt_token token, std::uint32_t attempt,
                           const event::record& record, engine::outcome& refusal) {
     connection* const chosen = take_free();

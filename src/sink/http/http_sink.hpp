@@ -26,6 +26,8 @@ public:
 
     [[nodiscard]] ordering order() const noexcept override { return ordering::serial; }
 
+    [[nodiscard]] bool has_room() override;
+
     admission send(engine::attempt_token token, std::uint32_t attempt, const event::record& record,
                    engine::outcome& refusal) override;
 

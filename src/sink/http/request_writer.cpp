@@ -5,6 +5,7 @@
 #include <charconv>
 #include <utility>
 
+#include "../sequence_text.hpp"
 #include "header_rules.hpp"
 #include "walrelay/core/escape.hpp"
 #include "walrelay/core/lsn.hpp"
@@ -14,6 +15,7 @@ namespace walrelay::sink::http {
 namespace {
 
 constexpr std::string_view line_end = "\r\n";
+constexpr std::string_view idempotency_key = "idempotency-key";
 constexpr std::string_view user_agent_line = "User-Agent: walrelay/" WALRELAY_VERSION "\r\n";
 
 void append_number(std::string& out, std::uint64_t number) {
@@ -74,6 +76,11 @@ std::optional<std::string> request_writer::take_configured(
         if (!is_token(name)) return "\"" + printable(name) + "\" is not the name of a header";
         if (is_reserved(name))
             return name + " can't be configured: walrelay sets it or the connection depends on it";
+        if (same_name(name, idempotency_key)) {
+            return name +
+                   " can't be configured: with the same value on every request a receiver "
+                   "would drop all events but the first";
+        }
         if (is_configured(name)) return name + " is there twice";
         // The value may be a secret: name only.
         if (!is_field_value(value))
@@ -111,6 +118,11 @@ bool request_writer::write(std::string& head, const event::record& record, std::
         limit_head_bytes) {
         return refuse("id, key and type do not fit into 16 KiB of request head");
     }
+    if (record.push && record.push->workflow_id.size() + record.push->attempt.size() +
+                               record.push->queue.size() + record.push->name.size() >
+                           limit_head_bytes) {
+        return refuse("id, queue and name of the workflow do not fit into 16 KiB of request head");
+    }
     const bool query_only = record.destination.empty() || record.destination.front() == '?';
     head.assign(query_only ? "POST /" : "POST ");
     head.append(record.destination);
@@ -118,7 +130,7 @@ bool request_writer::write(std::string& head, const event::record& record, std::
         return refuse("the path of the URL holds a byte that no URL may hold");
     }
     head.append(fixed_);
-    if (!has_content_type_) {
+    if (!has_content_type_ && !record.content_type.empty()) {
         if (!is_field_value(record.content_type))
             return refuse("content-type holds a byte that no header may hold");
         append_line(head, "Content-Type", record.content_type);
@@ -153,6 +165,7 @@ bool request_writer::write(std::string& head, const event::record& record, std::
     if (record.key) append_encoded_line(head, "x-walrelay-key", *record.key);
     if (record.type) append_encoded_line(head, "x-walrelay-type", *record.type);
     append_number_line(head, "x-walrelay-attempt", attempt);
+    if (record.push) write_push(head, *record.push);
     if (metadata_) write_position(head, record);
     if (std::string fault = write_row_headers(head, record); !fault.empty())
         return refuse(std::move(fault));
@@ -164,9 +177,17 @@ bool request_writer::write(std::string& head, const event::record& record, std::
     return true;
 }
 
+void request_writer::write_push(std::string& head, const event::push_view& push) {
+    append_encoded_line(head, "x-walrelay-workflow-id", push.workflow_id);
+    append_encoded_line(head, "x-walrelay-workflow-attempt", push.attempt);
+    append_encoded_line(head, "x-walrelay-queue", push.queue);
+    append_encoded_line(head, "x-walrelay-name", push.name);
+    append_encoded_line(head, idempotency_key, push.workflow_id);
+}
+
 void request_writer::write_position(std::string& head, const event::record& record) const {
     append_line(head, "x-walrelay-lsn", to_string(record.position.commit_lsn));
-    append_number_line(head, "x-walrelay-seq", record.position.ordinal);
+    append_line(head, "x-walrelay-seq", sequence_text(record.position).view());
     append_number_line(head, "x-walrelay-xid", record.position.xid);
     append_encoded_line(head, "x-walrelay-table", record.table);
     append_number_line(head, "x-walrelay-epoch", record.epoch);
@@ -177,7 +198,7 @@ std::string request_writer::write_row_headers(std::string& head,
                                               const event::record& record) const {
     bool brings_user_agent = has_user_agent_;
     for (const auto& [name, value] : record.headers) {
-        if (!value) continue;
+        if (!value || (record.push && same_name(name, idempotency_key))) continue;
         const auto named = [&](const char* fault) {
             return "header \"" + printable(name, 64) + "\" " + fault;
         };

@@ -27,9 +27,14 @@ inline constexpr std::size_t limit_head_bytes = 16 * 1024;
 ///
 /// The head, in this order: POST, host, the sink map's headers, user-agent, content-type,
 /// content-length (never chunked), webhook-id and -timestamp, webhook-signature when the sink
-/// signs, x-walrelay-key and -type where the record has them, x-walrelay-attempt, with `metadata:
-/// true` x-walrelay-lsn, -seq, -xid, -table, -epoch, then the row's own headers. id, key, type and
-/// table are percent-encoded as append_percent_encoded() says.
+/// signs, x-walrelay-key and -type where the record has them, x-walrelay-attempt, of a push
+/// x-walrelay-workflow-id, -workflow-attempt, -queue, -name and idempotency-key (the workflow's
+/// id), with `metadata: true` x-walrelay-lsn, -seq (see sequence_text), -xid, -table, -epoch, then
+/// the row's own headers. id, key, type, table and what a push adds are percent-encoded as
+/// append_percent_encoded() says.
+///
+/// An idempotency-key of the row's own is sent as it is, but not with a push: there ours stands
+/// alone. Refusing it would fail a job whose caller handed on the headers that it was asked with.
 class request_writer {
 public:
     /// Fails on a configured header that can't be sent, and on a bad signing secret.
@@ -48,6 +53,7 @@ private:
 
     [[nodiscard]] std::optional<std::string> take_configured(
         const std::vector<std::pair<std::string, std::string>>& headers);
+    static void write_push(std::string& head, const event::push_view& push);
     void write_position(std::string& head, const event::record& record) const;
     [[nodiscard]] std::string write_row_headers(std::string& head,
                                                 const event::record& record) const;

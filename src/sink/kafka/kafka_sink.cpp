@@ -16,8 +16,6 @@ namespace {
 
 using engine::outcome_class;
 
-constexpr std::size_t largest_key_bytes = 64 * 1024;
-constexpr std::size_t most_headers = 64;
 constexpr std::size_t smallest_batch_bytes = 16 * 1024;
 /// A record that is being sent again just when a purge comes may be missed by it.
 constexpr std::chrono::seconds purge_period{1};
@@ -76,16 +74,7 @@ admission kafka_sink::send(engine::attempt_token token, std::uint32_t /*attempt*
     std::string fault;
     rd_kafka_topic_t* topic = client_->topic(record.destination, fault);
     if (!topic) return refuse(refusal, std::move(fault));
-    if (record.key && record.key->size() > largest_key_bytes) {
-        return refuse(refusal, "the key has " + std::to_string(record.key->size()) +
-                                   " bytes, at most " + std::to_string(largest_key_bytes) +
-                                   " are allowed");
-    }
-    if (record.headers.size() > most_headers) {
-        return refuse(refusal, "the row has " + std::to_string(record.headers.size()) +
-                                   " headers, at most " + std::to_string(most_headers) +
-                                   " are allowed");
-    }
+    if (auto wrong = record_fault(record)) return refuse(refusal, std::move(*wrong));
     const auto code = client_->produce(topic, token, record, make_headers(record, metadata_));
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return not_taken(code, record, refusal);
     if (trouble_.any()) watch_stale_trouble();
@@ -98,9 +87,7 @@ admission kafka_sink::not_taken(rd_kafka_resp_err_t code, const event::record& r
                               (record.body ? record.body->size() : 0) +
                               headers_bytes(record, metadata_);
     const auto too_large = [&](const char* limit, std::size_t limit_bytes) {
-        return refuse(refusal, "the record has " + std::to_string(bytes) +
-                                   " bytes with key and headers, more than " + limit + " allows (" +
-                                   std::to_string(limit_bytes) + ")");
+        return refuse(refusal, too_large_text(bytes, limit, limit_bytes));
     };
     switch (static_cast<int>(code)) {
         case RD_KAFKA_RESP_ERR__QUEUE_FULL:

@@ -7,11 +7,17 @@
 #include <optional>
 #include <string_view>
 
+#include "../sequence_text.hpp"
+
 namespace walrelay::sink::kafka {
 
 namespace {
 
 constexpr std::string_view content_type_name = "content-type";
+constexpr std::size_t largest_key_bytes = 64 * 1024;
+constexpr std::size_t most_row_headers = 64;
+constexpr std::size_t own_headers = 3;
+constexpr std::size_t push_headers = 4;
 constexpr std::size_t metadata_headers = 5;
 
 bool is_content_type(std::string_view name) noexcept {
@@ -50,6 +56,12 @@ private:
 template <class Take>
 void for_each_header(const event::record& record, bool metadata, Take&& take) {
     using value = std::optional<std::string_view>;
+    if (record.style == event::header_style::debezium) {
+        take(std::string_view("id"), value(record.id));
+        for (const event::header_view& header : record.headers)
+            take(header.name, header.value);
+        return;
+    }
     bool row_has_content_type = false;
     for (const event::header_view& header : record.headers) {
         row_has_content_type = row_has_content_type || is_content_type(header.name);
@@ -61,9 +73,15 @@ void for_each_header(const event::record& record, bool metadata, Take&& take) {
     // After the row's own: a consumer that takes the last header of a name gets ours.
     take(std::string_view("id"), value(record.id));
     if (record.type) take(std::string_view("type"), record.type);
+    if (record.push) {
+        take(std::string_view("workflow-id"), value(record.push->workflow_id));
+        take(std::string_view("workflow-attempt"), value(record.push->attempt));
+        take(std::string_view("queue"), value(record.push->queue));
+        take(std::string_view("name"), value(record.push->name));
+    }
     if (!metadata) return;
     take(std::string_view("walrelay-lsn"), value(digits(record.position.commit_lsn).view()));
-    take(std::string_view("walrelay-seq"), value(digits(record.position.ordinal).view()));
+    take(std::string_view("walrelay-seq"), value(sequence_text(record.position).view()));
     take(std::string_view("walrelay-xid"), value(digits(record.position.xid).view()));
     take(std::string_view("walrelay-table"), value(record.table));
     take(std::string_view("walrelay-epoch"), value(digits(record.epoch).view()));
@@ -72,8 +90,8 @@ void for_each_header(const event::record& record, bool metadata, Take&& take) {
 }  // namespace
 
 headers_ptr make_headers(const event::record& record, bool metadata) {
-    constexpr std::size_t own_headers = 3;
     headers_ptr headers(rd_kafka_headers_new(own_headers + record.headers.size() +
+                                             (record.push ? push_headers : 0) +
                                              (metadata ? metadata_headers : 0)));
     for_each_header(record, metadata,
                     [&](std::string_view name, std::optional<std::string_view> value) {
@@ -94,6 +112,32 @@ std::size_t headers_bytes(const event::record& record, bool metadata) noexcept {
                         bytes += name.size() + (value ? value->size() : 0);
                     });
     return bytes;
+}
+
+header_list list_headers(const event::record& record, bool metadata) {
+    header_list list;
+    for_each_header(record, metadata,
+                    [&](std::string_view name, std::optional<std::string_view> value) {
+                        list.emplace_back(name, value);
+                    });
+    return list;
+}
+
+std::optional<std::string> record_fault(const event::record& record) {
+    if (record.key && record.key->size() > largest_key_bytes) {
+        return "the key has " + std::to_string(record.key->size()) + " bytes, at most " +
+               std::to_string(largest_key_bytes) + " are allowed";
+    }
+    if (record.headers.size() > most_row_headers) {
+        return "the row has " + std::to_string(record.headers.size()) + " headers, at most " +
+               std::to_string(most_row_headers) + " are allowed";
+    }
+    return std::nullopt;
+}
+
+std::string too_large_text(std::size_t bytes, std::string_view limit, std::size_t limit_bytes) {
+    return "the record has " + std::to_string(bytes) + " bytes with key and headers, more than " +
+           std::string{limit} + " allows (" + std::to_string(limit_bytes) + ")";
 }
 
 }  // namespace walrelay::sink::kafka

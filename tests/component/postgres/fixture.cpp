@@ -142,9 +142,11 @@ sql_result<std::unique_ptr<postgres::replication_stream>> start_stream(
     if (!link) return link.error();
     std::optional<sql_result<std::unique_ptr<postgres::replication_stream>>> answer;
     const auto work = [&]() -> boost::asio::awaitable<void> {
-        std::vector<std::string> publications{"shop_items"};
-        auto made = co_await postgres::replication_stream::start(std::move(*link), slot,
-                                                                 std::move(publications), record);
+        postgres::stream_request request;
+        request.slot = slot;
+        request.publications = {"shop_items"};
+        auto made = co_await postgres::replication_stream::start(std::move(*link),
+                                                                 std::move(request), record);
         answer.emplace(std::move(made));
     };
     on.run(work());

@@ -13,8 +13,11 @@ sql_result<std::unique_ptr<postgres::replication_stream>> start_with(
     auto link = on.connect(shared_cluster().conninfo("relay", "shop"), true);
     std::optional<sql_result<std::unique_ptr<postgres::replication_stream>>> answer;
     const auto work = [&]() -> boost::asio::awaitable<void> {
-        auto made = co_await postgres::replication_stream::start(std::move(link), slot,
-                                                                 std::move(publications), record);
+        postgres::stream_request request;
+        request.slot = slot;
+        request.publications = std::move(publications);
+        auto made = co_await postgres::replication_stream::start(std::move(link),
+                                                                 std::move(request), record);
         answer.emplace(std::move(made));
     };
     on.run(work());

@@ -35,7 +35,7 @@ _names = itertools.count(1)
 def debian_postgres():
     """The folder of the newest PostgreSQL that Debian installed."""
     found = sorted(
-        pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"),
+        downloads.installed_postgres.glob("*/bin/initdb"),
         key=lambda path: int(path.parts[-3]),
     )
     if not found:
@@ -60,7 +60,9 @@ class Cluster:
         self.socket_folder = str(self.folder)
         self._process = None
         try:
-            self._programs = self._find_programs(version)
+            self._programs = (
+                debian_postgres() if version is None else downloads.postgres_programs(version)
+            )
             if self._user:
                 account = pwd.getpwnam(self._user)
                 for path in (self.folder, self.data):
@@ -83,13 +85,6 @@ class Cluster:
         except BaseException:
             self.close()
             raise
-
-    def _find_programs(self, version):
-        debian = debian_postgres()
-        if version is None or debian.name == str(version):
-            return debian
-        downloads.unpack_postgres(version, self.folder / "server")
-        return self.folder / "server"
 
     def _run(self, program, *arguments):
         options = (

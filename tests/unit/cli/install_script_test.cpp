@@ -91,6 +91,19 @@ TEST_CASE("Every step is one transaction of its own") {
     }
 }
 
+TEST_CASE("A route of messages adds no table to the publication, and needs no schema") {
+    config::model model;
+    model.source.slot = "s";
+    model.source.publications = {"p"};
+    model.source.progress = false;
+    config::route route;
+    route.from_message = "orders";
+    model.routes.push_back(route);
+    CHECK(routed_tables(model).empty());
+    CHECK_FALSE(needs_schema(model));
+    CHECK(as_script(install_steps(model, "relay")).find("array[]::text[]") != std::string::npos);
+}
+
 }  // namespace
 
 }  // namespace walrelay::cli

@@ -129,6 +129,47 @@ TEST_CASE("A column list that leaves out what a route uses stops, a row filter w
     CHECK(says(one, "row filter"));
 }
 
+TEST_CASE("A row filter together with updates stops: the application's updates would fail") {
+    auto found = with_mail({"mail_id", "body"}, {"mail_id", "body"});
+    found.publications.tables.back().has_row_filter = true;
+    found.publications.found[0].publishes_update = true;
+    const auto all = complaints(found, mapped_map());
+    REQUIRE(all.size() == 2);  // and the publication's own warning
+    CHECK(all[1].level == severity::stops);
+    CHECK(says(all[1], "each UPDATE and DELETE of the application fails"));
+    CHECK(mends_with(all[1], "alter publication \"p\" set (publish = 'insert');"));
+}
+
+TEST_CASE("A table of the relay's own in the publication stops, and no route is proposed") {
+    auto found = healthy_facts();
+    found.publications.tables.push_back({"p", "walrelay", "progress", false, {}});
+    const auto one = only_complaint(found);
+    CHECK(one.level == severity::stops);
+    CHECK(says(one, "belongs to the relay"));
+    CHECK_FALSE(mends_with(one, "to: none"));
+    CHECK(mends_with(one, R"(alter publication "p" drop table "walrelay"."progress";)"));
+}
+
+TEST_CASE("A column that can't hold a JSON object warns where it is used as headers") {
+    auto model = mapped_map();
+    std::get<config::mapped_shape>(model.routes[1].shape).headers = "meta";
+    auto found = with_mail({"mail_id", "body", "meta"}, {"mail_id", "body", "meta"});
+    CHECK(complaints(found, model).empty());
+    found.tables.back().columns.back().type_oid = 23;
+    const auto one = only_complaint(found, model);
+    CHECK(one.level == severity::warns);
+    CHECK(says(one, "column meta is used as headers"));
+}
+
+TEST_CASE("A route of messages needs neither table nor publication of its own") {
+    auto model = one_route_map();
+    config::route messages;
+    messages.from_message = "orders";
+    messages.to = {0};
+    model.routes.push_back(messages);
+    CHECK(complaints(healthy_facts(), model).empty());
+}
+
 }  // namespace
 
 }  // namespace walrelay::cli

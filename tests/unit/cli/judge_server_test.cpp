@@ -117,6 +117,30 @@ TEST_CASE("A missing schema, an older one and missing rights each say what to ru
     CHECK(complaints(found, model).empty());
 }
 
+TEST_CASE("Names of synchronous standbys that take the relay for one warn") {
+    for (const char* names : {"*", "ANY 1 (a, \"walrelay s\")", "FIRST 2 (b, *)"}) {
+        auto found = healthy_facts();
+        found.replication.synchronous_standby_names = names;
+        const auto all = complaints(found);
+        REQUIRE(all.size() == 1);
+        CHECK(all[0].subject == "synchronous_standby_names");
+        CHECK(all[0].level == severity::warns);
+    }
+    auto found = healthy_facts();
+    found.replication.synchronous_standby_names = "FIRST 1 (standby, walrelay)";
+    CHECK(complaints(found).empty());
+}
+
+TEST_CASE("A schema of an older version warns with what it lacks") {
+    auto found = healthy_facts();
+    found.missing_objects = {"table walrelay.queue", "function walrelay.emit_wal"};
+    const auto all = complaints(found);
+    REQUIRE(all.size() == 1);
+    CHECK(all[0].level == severity::warns);
+    CHECK(says(all[0], "it lacks table walrelay.queue, function walrelay.emit_wal"));
+    CHECK(mends_with(all[0], "walrelay sql -c relay.yaml --apply"));
+}
+
 }  // namespace
 
 }  // namespace walrelay::cli

@@ -86,6 +86,27 @@ TEST_CASE("A slot that is being read names the pid, and is no fault") {
     }));
 }
 
+TEST_CASE("A slot that a failover would lose warns where a standby exists") {
+    auto found = healthy_facts();
+    found.replication.slot_failover = false;
+    CHECK(complaints(found).empty());
+    found.replication.has_standbys = true;
+    const auto one = only_complaint(found);
+    CHECK(one.level == severity::warns);
+    CHECK(mends_with(one, "ALTER_REPLICATION_SLOT \"s\" (FAILOVER true);"));
+    found.replication.slot_failover = true;
+    CHECK(complaints(found).empty());
+    found.replication.slot_failover.reset();
+    CHECK(complaints(found).empty());
+}
+
+TEST_CASE("A slot that brings transactions before they are committed stops") {
+    auto found = healthy_facts();
+    found.replication.slot_two_phase = true;
+    CHECK(only_complaint(found).level == severity::stops);
+    CHECK(says(only_complaint(found), "two_phase"));
+}
+
 TEST_CASE("Much retained WAL warns, also when it nears the limit") {
     auto found = healthy_facts();
     found.slot->retained_bytes = 5ULL << 30;

@@ -106,6 +106,18 @@ TEST_CASE("A secret file that group or others can read gives a warning") {
     }
 }
 
+TEST_CASE("A secret file of another user may be read through its group, but not by everybody") {
+    if (::geteuid() != 0) return;  // only root can give a file away
+    const temporary_folder folder;
+    const auto warnings = [&](mode_t mode) {
+        const std::string secret = folder.file("token", "abc", mode);
+        REQUIRE(::chown(secret.c_str(), 65534, ::getegid()) == 0);
+        return read_file(file_with_token(folder, "${file:" + secret + "}")).warnings.size();
+    };
+    CHECK(warnings(0440) == 0);
+    CHECK(warnings(0444) == 1);
+}
+
 TEST_CASE(
     "A secret file that is missing, a folder, a pipe, empty or huge is a problem, and is not "
     "waited for") {

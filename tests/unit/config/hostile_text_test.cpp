@@ -104,6 +104,26 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("Very many headers, prefixes and Debezium options are answered within seconds") {
+    std::string headers;
+    std::string options;
+    std::string routes;
+    for (int i = 0; i < 20'000; ++i) {
+        const std::string number = std::to_string(i);
+        headers += "h" + number + ": x, ";
+        options += "transforms.t" + number + ".route.by.field: x, ";
+        if (i < 5000) routes += "- { from: 'message:" + number + "', to: c, key: '{x}' }\n";
+    }
+    const std::string start = "sinks: { c: { http: { url: 'http://localhost/' } } }\nroutes:\n";
+    for (const std::string& all :
+         {start + "- { from: a.b, to: c, shape: { payload: p, headers: { " + headers + "} } }\n",
+          start + "- { from: a.b, to: c, shape: { " + options + "} }\n", start + routes}) {
+        const auto begin = std::chrono::steady_clock::now();
+        CHECK_FALSE(read(all).problems.empty());
+        CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds{10});
+    }
+}
+
 TEST_CASE("A file with random damage never crashes the reader nor shows a secret") {
     const std::string whole =
         "source: { conninfo: \"password=${env:TOKEN}\", slot: walrelay, publication: [ walrelay ] "
@@ -116,6 +136,11 @@ TEST_CASE("A file with random damage never crashes the reader nor shows a secret
         "  - { from: walrelay.outbox, where: { topic: \"a.*\" }, to: [ workers, events ] }\n"
         "  - { from: shop.mails, shape: &s { id: \"{id}\", payload: body }, to: workers }\n"
         "  - { from: shop.posts, shape: *s, to: none }\n"
+        "  - { from: \"message:walrelay\", to: events, topic: \"{topic}\" }\n"
+        "  - { from: walrelay.dispatch, to: workers }\n"
+        "  - { from: shop.events, shape: debezium, to: events }\n"
+        "  - { from: shop.others, shape: { like: debezium, headers: { kind: \"{kind}\", b: c } }, "
+        "to: events }\n"
         "limits: { event_bytes: 1MiB }\n"
         "admin: { listen: \"127.0.0.1:9187\", token: \"${env:TOKEN}\" }\n";
     REQUIRE(read(whole).model);

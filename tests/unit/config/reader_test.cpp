@@ -47,6 +47,7 @@ source:
   slot: walrelay_1
   publication: [ walrelay, "Odd, \"name\"" ]
   progress: true
+  give_up_after: 90s
   exit_delay: 0s
 sinks:
   events:
@@ -101,6 +102,7 @@ TEST_CASE("Every option of a file that uses all of them arrives in the model") {
     CHECK(got.source.slot == "walrelay_1");
     CHECK(got.source.publications == std::vector<std::string>{"walrelay", "Odd, \"name\""});
     CHECK(got.source.progress);
+    CHECK(got.source.give_up_after == 90s);
     CHECK(got.source.exit_delay == 0s);
     CHECK(got.limits.in_flight_events == 10);
     CHECK(got.limits.in_flight_bytes == 2'000'000);
@@ -120,7 +122,7 @@ TEST_CASE("Sinks keep the order of the file, their options and their place") {
 
     CHECK(sinks[0].name == "events");
     CHECK(sinks[0].at.file == "relay.yaml");
-    CHECK(sinks[0].at.line == 9);
+    CHECK(sinks[0].at.line == 10);
     CHECK(sinks[0].at.column == 3);
     const auto& kafka = std::get<kafka_sink>(sinks[0].kind);
     CHECK(kafka.brokers == "SSL://a:9092, b");
@@ -159,7 +161,7 @@ TEST_CASE("Routes keep their order, tables, sinks, shapes and place") {
 
     CHECK(routes[0].from_schema == "walrelay");
     CHECK(routes[0].from_table == "outbox");
-    CHECK(routes[0].at.line == 28);
+    CHECK(routes[0].at.line == 29);
     CHECK(routes[0].at.column == 5);
     REQUIRE(routes[0].where.size() == 2);
     CHECK(routes[0].where[0].first == "topic");
@@ -200,6 +202,26 @@ TEST_CASE("A section with all of its lines commented out has the defaults") {
     CHECK(result.model->admin.listen == "127.0.0.1:9187");
     CHECK(result.model->admin.token.empty());
     CHECK(result.model->source.exit_delay == 10s);
+    CHECK(result.model->source.give_up_after == 0s);
+}
+
+TEST_CASE("A relay gives up on Postgres never, or after a second at least") {
+    const auto after = [](const std::string& duration) {
+        return read("source: { conninfo: '', slot: s, publication: p, give_up_after: " + duration +
+                    " }\n"
+                    "sinks: { c: { stdout: {} } }\n"
+                    "routes: [ { from: walrelay.outbox, to: c } ]\n");
+    };
+    for (const std::string duration : {"0s", "0ms", "1s", "1000ms", "30s", "5m", "8760h"}) {
+        INFO(duration);
+        CHECK(after(duration).model);
+    }
+    for (const std::string duration : {"1ms", "999ms", "0", "30", "never", "-1s", "8761h"}) {
+        INFO(duration);
+        const reading result = after(duration);
+        REQUIRE(result.problems.size() == 1);
+        CHECK(result.problems[0].path == "source.give_up_after");
+    }
 }
 
 TEST_CASE("listen: off means no admin endpoint") {

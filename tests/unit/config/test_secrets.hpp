@@ -36,6 +36,8 @@ inline secret_sources test_secrets() {
         const std::string whsec = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         static const std::map<std::string, std::string, std::less<>> files{
             {"/run/secrets/token", std::string{canary}},
+            {"/run/secrets/shop/password", std::string{canary}},
+            {"/run/secrets/shop/token", std::string{canary}},
             {"/run/secrets/open", std::string{canary}},
             {"/run/secrets/empty", ""},
             {"/run/secrets/webhook_new", whsec},

@@ -97,3 +97,44 @@ TEST_CASE("a row that no route takes halts, and nothing behind it is safe", "[li
     CHECK_FALSE(decisions.halted()->sink);
     CHECK(decisions.units().safe() == lsn{100});
 }
+
+TEST_CASE("what stands before a row that no route takes is sent, and nothing behind it is read",
+          "[limits]") {
+    streaming decisions{100, 1 << 20, 10};
+    static_cast<void>(decisions.begin(lsn{200}, 1));
+    static_cast<void>(add(decisions));
+    decisions.commit(lsn{300});
+    static_cast<void>(decisions.begin(lsn{400}, 1));
+    static_cast<void>(decisions.add_unroutable(10, "no route"));
+    REQUIRE(decisions.halted());
+    CHECK_FALSE(decisions.wants_rows());
+    const auto before = decisions.next(0, start);
+    REQUIRE(before);
+    decisions.attempt_ended(before->token, delivered, start);
+    CHECK(decisions.units().safe() == lsn{300});
+
+    SECTION("it comes again with the next stream, and halts again") {
+        decisions.stream_lost();
+        CHECK_FALSE(decisions.halted());
+        decisions.stream_started(lsn{300}, true, 10s, start);
+        CHECK(decisions.wants_rows());
+    }
+}
+
+TEST_CASE("a refusal by a sink ends all sending, also of what stands before an unroutable row",
+          "[limits]") {
+    streaming decisions{100, 1 << 20, 10};
+    static_cast<void>(decisions.begin(lsn{200}, 1));
+    static_cast<void>(add(decisions));
+    const auto refused = add(decisions);
+    static_cast<void>(add(decisions));
+    static_cast<void>(decisions.add_unroutable(10, "no route"));
+    const auto first = decisions.next(0, start);
+    const auto second = decisions.next(0, start);
+    REQUIRE((first && second));
+    decisions.attempt_ended(first->token, delivered, start);
+    decisions.attempt_ended(second->token, {engine::outcome_class::event_final, "no"}, start);
+    CHECK(decisions.halted()->event == refused);
+    CHECK(decisions.halted()->sink);
+    CHECK_FALSE(decisions.next(0, start));
+}

@@ -61,6 +61,7 @@ void operator delete[](void* memory, const std::nothrow_t&) noexcept {
     std::free(memory);
 }
 
+using namespace walrelay;
 using namespace walrelay::event;
 using namespace walrelay::event::sample;
 
@@ -105,6 +106,37 @@ TEST_CASE("Routing and building a row takes nothing from the heap once warm") {
     CHECK(allocations_of(
               *plan, outbox{.payload = std::nullopt, .raw = "\\x" + std::string(5000, 'a')}.row(),
               3) == 0);
+}
+
+TEST_CASE("A push of a workflow takes nothing from the heap once warm") {
+    const auto plan = sample::plan(
+        model({kafka("k"), http("h", "http://h/{queue}/{name}")}, {push_route({0, 1})}),
+        dispatch_table());
+    CHECK(allocations_of(*plan,
+                         dispatch{.key = std::string(500, '"'),
+                                  .input = "\"" + std::string(5000, 'i') + "\"",
+                                  .headers = R"({"a": "b\\n", "c": [1, "\u00e9"]})"}
+                             .row(),
+                         2) == 0);
+}
+
+TEST_CASE("Headers of a row or of the map take nothing from the heap once warm") {
+    config::mapped_shape shape = mapped{.id = "{a}-{a}", .payload = "b"};
+    shape.debezium = true;
+    shape.header_values = {{"text", "{a}/{b}"}, {"bytes", "{c}"}, {"Content-Type", "{a}"}};
+    auto route = mapped_route("s", "t", {0}, shape);
+    route.topic = "t";
+    const auto plan =
+        sample::plan(model({kafka("k")}, {route}),
+                     table("s", "t", {{"a", oid::text}, {"b", oid::text}, {"c", oid::bytea}}));
+    CHECK(allocations_of(
+              *plan,
+              row{std::string(100, 'a'), std::string(3000, 'b'), "\\x" + std::string(2000, '4')},
+              1) == 0);
+    const auto outbox_rows = outbox_plan({kafka("k")}, {outbox_route({0})});
+    CHECK(allocations_of(*outbox_rows,
+                         outbox{.headers = R"({"a": "b\\n\u00e9", "c": [1, {"d": [2]}]})"}.row(),
+                         1) == 0);
 }
 
 TEST_CASE("A row that is named by its position takes nothing from the heap once warm") {

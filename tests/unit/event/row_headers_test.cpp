@@ -50,6 +50,7 @@ TEST_CASE("Header values are strings by value and anything else as its JSON text
             .text() == R"(a=x;b=1.10;c=true;d;e={"f": [1, "}"]};g=["]", {}];)");
     CHECK(built{R"({"n":12345678901234567890123,"m":-0,"o":1E5})"}.text() ==
           "n=12345678901234567890123;m=-0;o=1E5;");
+    CHECK(built{R"({"huge":1e400,"list":[-1E+400]})"}.text() == "huge=1e400;list=[-1E+400];");
     CHECK(built{"{}"}.text().empty());
     CHECK(built{" {\n} "}.text().empty());
     CHECK(built{"\t{ \"a\" :\n\"b\" , \"\" : \"\" }\r\n"}.text() == "a=b;=;");

@@ -45,6 +45,11 @@ row outbox::row() const {
     return {"41", id, "2024-10-19 08:00:00+00", topic, key, type, payload, raw, headers};
 }
 
+row dispatch::row() const {
+    return {"41",   "2024-10-19 08:00:00+00", push, queue, name, workflow_id, attempt, key, input,
+            headers};
+}
+
 relation_ptr table(std::string schema, std::string name,
                    std::vector<std::pair<std::string, std::uint32_t>> columns) {
     auto made = std::make_shared<pgoutput::relation>();
@@ -66,6 +71,20 @@ relation_ptr outbox_table() {
                   {"type", oid::text},
                   {"payload", oid::jsonb},
                   {"raw", oid::bytea},
+                  {"headers", oid::jsonb}});
+}
+
+relation_ptr dispatch_table() {
+    return table("walrelay", "dispatch",
+                 {{"seq", oid::bigint},
+                  {"at", oid::timestamptz},
+                  {"push", oid::integer},
+                  {"queue", oid::text},
+                  {"name", oid::text},
+                  {"workflow_id", oid::uuid},
+                  {"attempt", oid::integer},
+                  {"key", oid::text},
+                  {"input", oid::jsonb},
                   {"headers", oid::jsonb}});
 }
 
@@ -100,6 +119,16 @@ config::route outbox_route(std::vector<std::size_t> to) {
     made.from_table = "outbox";
     made.to = std::move(to);
     made.at = {"map.yaml", 12, 5};
+    return made;
+}
+
+config::route push_route(std::vector<std::size_t> to) {
+    config::route made;
+    made.from_schema = "walrelay";
+    made.from_table = "dispatch";
+    made.to = std::move(to);
+    made.shape = config::push_shape{};
+    made.at = {"map.yaml", 14, 5};
     return made;
 }
 

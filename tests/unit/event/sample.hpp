@@ -24,6 +24,7 @@ using plan_ptr = std::shared_ptr<const table_plan>;
 namespace oid {
 inline constexpr std::uint32_t bytea = 17;
 inline constexpr std::uint32_t bigint = 20;
+inline constexpr std::uint32_t integer = 23;
 inline constexpr std::uint32_t text = 25;
 inline constexpr std::uint32_t json = 114;
 inline constexpr std::uint32_t timestamptz = 1184;
@@ -64,6 +65,20 @@ struct outbox {
     [[nodiscard]] sample::row row() const;
 };
 
+/// The values of a row of walrelay.dispatch that matter here.
+struct dispatch {
+    nullable push = "2";
+    nullable queue = "mail";
+    nullable name = "send";
+    nullable workflow_id = "0192a1f0-0000-7000-8000-0000000000aa";
+    nullable attempt = "3";
+    nullable key = "c-17";
+    nullable input = R"({"n":  1.10})";
+    nullable headers = std::nullopt;
+
+    [[nodiscard]] sample::row row() const;
+};
+
 /// `shape:` of a route.
 struct mapped {
     nullable id = std::nullopt;
@@ -72,12 +87,13 @@ struct mapped {
     std::string payload;
     nullable headers = std::nullopt;
 
-    operator config::mapped_shape() const { return {id, key, type, payload, headers}; }
+    operator config::mapped_shape() const { return {id, key, type, payload, headers, {}, false}; }
 };
 
 relation_ptr table(std::string schema, std::string name,
                    std::vector<std::pair<std::string, std::uint32_t>> columns);
 relation_ptr outbox_table();
+relation_ptr dispatch_table();
 
 config::sink kafka(std::string name);
 config::sink http(std::string name, std::string url);
@@ -85,6 +101,8 @@ config::sink console();
 
 /// `from: walrelay.outbox` to the sinks of these indexes.
 config::route outbox_route(std::vector<std::size_t> to);
+/// `from: walrelay.dispatch`.
+config::route push_route(std::vector<std::size_t> to);
 config::route mapped_route(std::string schema, std::string table, std::vector<std::size_t> to,
                            config::mapped_shape shape);
 

@@ -127,4 +127,29 @@ TEST_CASE("more tables than the limit are refused, a known one can still change"
           "keeps)");
 }
 
+TEST_CASE("a domain over a built-in type is known as that type") {
+    relation_cache cache;
+    cache.note({70000, "", "bytea"});
+    cache.note({70001, "public", "json"});  // somebody's own type of that name
+    byte_vector bytes = wire{}
+                            .tag('R')
+                            .u32(7)
+                            .text("s")
+                            .text("t")
+                            .tag('d')
+                            .u16(2)
+                            .u8(0)
+                            .text("a")
+                            .u32(70000)
+                            .u32(0xFFFFFFFF)
+                            .u8(0)
+                            .text("b")
+                            .u32(70001)
+                            .u32(0xFFFFFFFF)
+                            .bytes();
+    const auto put = cache.put(described(bytes));
+    REQUIRE(put);
+    CHECK((*put)->columns == std::vector<column>{{"a", 17, false}, {"b", 70001, false}});
+}
+
 }  // namespace walrelay::pgoutput::test

@@ -211,6 +211,7 @@ TEST_CASE("a configured header that can't be sent is refused by name, its value 
                                                           {"content-length", "S3CR3T"},
                                                           {"Connection", "S3CR3T"},
                                                           {"webhook-id", "S3CR3T"},
+                                                          {"Idempotency-Key", "S3CR3T"},
                                                           {"X-Twice", "S3CR3T"}}) {
         CAPTURE(name);
         config::http_sink options;
@@ -220,4 +221,22 @@ TEST_CASE("a configured header that can't be sent is refused by name, its value 
         CHECK(contains(made.error().text(), name));
         CHECK_FALSE(contains(made.error().text(), "S3CR3T"));
     }
+}
+
+TEST_CASE("a push adds its workflow and an idempotency-key that the row can't replace") {
+    auto record = base();
+    record.push = {"0192-w", "2", "mail\n", "Z\xC3\xBCrich%"};
+    record.headers = {{"Idempotency-Key", "the caller's"}, {"traceparent", "00-1"}};
+    const auto text = head(record, make());
+    CHECK(contains(text,
+                   "x-walrelay-attempt: 1\r\nx-walrelay-workflow-id: 0192-w\r\n"
+                   "x-walrelay-workflow-attempt: 2\r\nx-walrelay-queue: mail%0A\r\n"
+                   "x-walrelay-name: Z%C3%BCrich%25\r\nidempotency-key: 0192-w\r\n"
+                   "traceparent: 00-1\r\n"));
+    CHECK_FALSE(contains(text, "caller"));
+    record.push.reset();
+    CHECK(contains(head(record, make()), "Idempotency-Key: the caller's\r\n"));
+    const std::string large(20'000, 'x');
+    record.push = {"0192-w", "2", large, "n"};
+    CHECK(contains(refused(record, make()), "16 KiB"));
 }

@@ -157,6 +157,48 @@ TEST_CASE("with metadata a record says where it stood in the stream", "[kafka]")
     CHECK(got[0].headers.back().second == "18446744073709551615");
 }
 
+TEST_CASE("a push arrives with the headers of its workflow behind the row's own", "[kafka]") {
+    mock_cluster cluster;
+    cluster.create_topic("jobs", 1);
+    kafka_fixture relay(cluster.bootstraps());
+
+    auto record = kafka_fixture::record("jobs", "k", "{}");
+    record.headers = {{"workflow-id", "forged"}};
+    record.push = {"0192-w", "2", "mail", ""};
+    REQUIRE(relay.send(record) == admission::pending);
+    REQUIRE(relay.all_told());
+
+    const auto got = kafka_consumer(cluster.bootstraps(), "jobs", 1).read(1);
+    REQUIRE(got.size() == 1);
+    CHECK(got[0].headers == headers{{"workflow-id", "forged"},
+                                    {"content-type", "application/json"},
+                                    {"id", "0192d3c1-0000-7000-8000-000000000001"},
+                                    {"workflow-id", "0192-w"},
+                                    {"workflow-attempt", "2"},
+                                    {"queue", "mail"},
+                                    {"name", ""}});
+}
+
+TEST_CASE("a record of Debezium's style arrives with its id, the row's headers and no other",
+          "[kafka]") {
+    mock_cluster cluster;
+    cluster.create_topic("outbox.event.Order", 1);
+    kafka_fixture relay(cluster.bootstraps(), {}, true);
+
+    auto record = kafka_fixture::record("outbox.event.Order", "k", "{}");
+    record.type = "OrderPlaced";
+    record.style = event::header_style::debezium;
+    record.headers = {{"eventType", "OrderPlaced"}, {"tenant", std::nullopt}};
+    REQUIRE(relay.send(record) == admission::pending);
+    REQUIRE(relay.all_told());
+
+    const auto got = kafka_consumer(cluster.bootstraps(), "outbox.event.Order", 1).read(1);
+    REQUIRE(got.size() == 1);
+    CHECK(got[0].headers == headers{{"id", "0192d3c1-0000-7000-8000-000000000001"},
+                                    {"eventType", "OrderPlaced"},
+                                    {"tenant", std::nullopt}});
+}
+
 TEST_CASE("a key goes to the partition where Java's producer puts it", "[kafka]") {
     mock_cluster cluster;
     cluster.create_topic("orders", 7);

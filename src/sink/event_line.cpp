@@ -1,12 +1,12 @@
-#include "stdout_line.hpp"
+#include "walrelay/sink/event_line.hpp"
 
 #include <algorithm>
 #include <cctype>
 #include <cstddef>
-#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base64.hpp"
 #include "walrelay/core/escape.hpp"
 
 namespace walrelay::sink {
@@ -20,26 +20,13 @@ void append_string(std::string& out, std::string_view text) {
 }
 
 void append_member(std::string& out, std::string_view name, std::optional<std::string_view> text) {
-    out.append(out.back() == '{' ? "\"" : ",\"").append(name).append("\":");
+    if (out.back() != '{') out += ',';
+    append_string(out, name);
+    out += ':';
     if (!text) {
         out += "null";
     } else {
         append_string(out, *text);
-    }
-}
-
-void append_base64(std::string& out, std::string_view bytes) {
-    constexpr std::string_view alphabet =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const auto byte = [&](std::size_t i) -> std::uint32_t {
-        return i < bytes.size() ? static_cast<std::uint8_t>(bytes[i]) : 0U;
-    };
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const std::uint32_t group = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
-        for (std::size_t digit = 0; digit < 4; ++digit) {
-            const bool padding = i + digit > bytes.size();
-            out += padding ? '=' : alphabet[group >> (18 - 6 * digit) & 0x3F];
-        }
     }
 }
 
@@ -75,22 +62,65 @@ void append_payload(std::string& out, const event::record& record) {
         [](char c) { return c == '\n' || c == '\r'; }, ' ');
 }
 
-}  // namespace
+/// A number where it is one: the row gives it as text.
+void append_attempt(std::string& out, std::string_view attempt) {
+    constexpr std::size_t most_digits = 10;
+    const bool digits = !attempt.empty() && attempt.size() <= most_digits &&
+                        attempt.front() != '0' &&
+                        attempt.find_first_not_of("0123456789") == std::string_view::npos;
+    if (!digits) return append_member(out, "attempt", attempt);
+    out.append(",\"attempt\":").append(attempt);
+}
 
-void append_line(std::string& out, const event::record& record, std::string_view sink) {
+void append_push(std::string& out, const event::push_view& push) {
+    out += ",\"workflow\":{";
+    append_member(out, "id", push.workflow_id);
+    append_attempt(out, push.attempt);
+    append_member(out, "queue", push.queue);
+    append_member(out, "name", push.name);
+    out += '}';
+}
+
+/// What comes before and after the headers is the same whoever shows a record.
+template <class Headers>
+void append_record(std::string& out, const event::record& record, std::string_view sink,
+                   std::string_view target_name, std::string_view target, const Headers& headers) {
     out += '{';
     append_member(out, "id", record.id);
     append_member(out, "table", record.table);
     append_member(out, "lsn", to_string(record.position.commit_lsn));
     append_member(out, "sink", sink);
-    if (!record.destination.empty()) append_member(out, "topic", record.destination);
+    if (!target.empty()) append_member(out, target_name, target);
     append_member(out, "key", record.key);
     append_member(out, "type", record.type);
+    if (record.push) append_push(out, *record.push);
     out += ",\"headers\":{";
-    for (const auto& header : record.headers)
-        append_member(out, header.name, header.value);
+    for (const auto& [name, value] : headers)
+        append_member(out, name, value);
     out += '}';
     append_payload(out, record);
+    out += "}\n";
+}
+
+}  // namespace
+
+void append_line(std::string& out, const event::record& record, std::string_view sink) {
+    append_record(out, record, sink, "topic", record.destination, record.headers);
+}
+
+void append_line(std::string& out, const event::record& record, std::string_view sink,
+                 const preview& shown) {
+    append_record(out, record, sink, shown.target_name, shown.target, shown.headers);
+}
+
+void append_unsent_line(std::string& out, const unsent_event& event) {
+    out += '{';
+    append_member(out, "id", event.id.empty() ? std::nullopt : std::optional{event.id});
+    append_member(out, "table", event.table);
+    append_member(out, "lsn", to_string(event.position.commit_lsn));
+    append_member(out, "sink", event.sink);
+    append_member(out, "not_sent", event.discarded ? "discarded" : "event_error");
+    append_member(out, "reason", event.reason);
     out += "}\n";
 }
 

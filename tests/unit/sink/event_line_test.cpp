@@ -1,4 +1,6 @@
-#include "sink/stdout_line.hpp"
+#include "walrelay/sink/event_line.hpp"
+
+#include <nlohmann/json.hpp>
 
 #include "support/catch.hpp"
 
@@ -71,4 +73,62 @@ TEST_CASE("what is not there is null, and a topic is shown where there is one") 
           "{\"id\":\"0b9f\",\"table\":\"walrelay.outbox\",\"lsn\":\"16/"
           "B374D848\",\"sink\":\"console\","
           "\"topic\":\"orders\",\"key\":null,\"type\":null,\"headers\":{},\"payload\":null}\n");
+}
+
+TEST_CASE("a push shows its workflow, the attempt as a number") {
+    auto record = base();
+    record.headers.clear();
+    record.body = "1";
+    record.push = {"0192-w", "12", "mail \"a\"", "send"};
+    CHECK(
+        line(record) ==
+        "{\"id\":\"0b9f\",\"table\":\"walrelay.outbox\",\"lsn\":\"16/"
+        "B374D848\",\"sink\":\"console\","
+        "\"key\":\"k\\\"1\",\"type\":\"order.paid\",\"workflow\":{\"id\":\"0192-w\",\"attempt\":12,"
+        "\"queue\":\"mail \\\"a\\\"\",\"name\":\"send\"},\"headers\":{},\"payload\":1}\n");
+    for (const char* odd : {"", "01", "x", "1\"", "99999999999"}) {
+        record.push->attempt = odd;
+        CHECK(nlohmann::json::parse(line(record))["workflow"]["attempt"] == odd);
+    }
+}
+
+TEST_CASE("the name of a row's header can't end the JSON string that holds it") {
+    auto record = base();
+    record.headers = {{"a\":1,\"b", "x"}};
+    const auto parsed = nlohmann::json::parse(line(record));
+    CHECK(parsed["headers"].size() == 1);
+    CHECK(parsed["headers"]["a\":1,\"b"] == "x");
+}
+
+TEST_CASE("what a sink would send has its topic or URL and all of its headers") {
+    auto record = base();
+    record.destination = "/hooks";
+    const sink::preview shown{"http", "url", "https://h/hooks", {{"webhook-id", "0b9f"}}};
+    std::string out;
+    sink::append_line(out, record, "workers", shown);
+    const auto parsed = nlohmann::json::parse(out);
+    CHECK(parsed["url"] == "https://h/hooks");
+    CHECK_FALSE(parsed.contains("topic"));
+    CHECK(parsed["sink"] == "workers");
+    CHECK(parsed["headers"] == nlohmann::json{{"webhook-id", "0b9f"}});
+    CHECK(out.back() == '\n');
+}
+
+TEST_CASE("an event that is not sent says whether that is on purpose, and why") {
+    sink::unsent_event event{"7",       "shop.mail", base().position,
+                             "workers", false,       "NULL in a topic"};
+    std::string out;
+    sink::append_unsent_line(out, event);
+    CHECK(out ==
+          "{\"id\":\"7\",\"table\":\"shop.mail\",\"lsn\":\"16/B374D848\",\"sink\":\"workers\","
+          "\"not_sent\":\"event_error\",\"reason\":\"NULL in a topic\"}\n");
+    event.id = {};
+    event.sink.reset();
+    event.discarded = true;
+    out.clear();
+    sink::append_unsent_line(out, event);
+    const auto parsed = nlohmann::json::parse(out);
+    CHECK(parsed["id"].is_null());
+    CHECK(parsed["sink"].is_null());
+    CHECK(parsed["not_sent"] == "discarded");
 }

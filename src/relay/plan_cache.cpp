@@ -1,0 +1,24 @@
+#include "walrelay/relay/plan_cache.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace walrelay::relay {
+
+const planned_table& plan_cache::find(const std::shared_ptr<const pgoutput::relation>& table) {
+    planned_table& known = tables_[table->id];
+    if (known.relation != table) {
+        known = {table, nullptr, {}};
+        auto plan = routes_.plan(table);
+        if (plan) {
+            known.plan = std::move(*plan);
+        } else {
+            known.plan = event::router::plan_without_routes(table);
+            known.broken = plan.error().text();
+            spdlog::error("{}", known.broken);
+        }
+    }
+    last_ = &known;
+    return known;
+}
+
+}  // namespace walrelay::relay

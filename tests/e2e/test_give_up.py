@@ -1,0 +1,46 @@
+"""source.give_up_after: a relay that can't reach Postgres ends, so that a supervisor restarts it."""
+
+from support.events import emit, to_http
+from support.wait import stays
+
+
+def test_without_postgres_for_so_long_the_relay_exits_with_7(new_cluster, new_db, receiver, relay):
+    server = new_cluster()
+    database = new_db(server)
+    process = relay(to_http(database, receiver, source={"give_up_after": "2s"})).wait_ready()
+    server.stop("immediate")
+    assert process.wait_exit() == 7
+    process.wait_log("out of reach for 2 s")
+    server.start()
+    process.start(wait=True)
+    emit(database, 1)
+    receiver.wait_for(1)
+
+
+def test_a_relay_that_is_started_without_postgres_exits_with_7_as_well(
+    new_cluster, new_db, receiver, relay
+):
+    server = new_cluster()
+    database = new_db(server)
+    server.stop("immediate")
+    process = relay(to_http(database, receiver, source={"give_up_after": "1s"}))
+    assert process.wait_exit() == 7
+
+
+def test_an_outage_that_is_shorter_is_survived(new_cluster, new_db, receiver, relay):
+    server = new_cluster()
+    database = new_db(server)
+    process = relay(to_http(database, receiver, source={"give_up_after": "60s"})).wait_ready()
+    server.stop("immediate")
+    process.wait_not_ready("")
+    server.start()
+    process.wait_ready()
+    emit(database, 1)
+    receiver.wait_for(1)
+
+
+def test_a_relay_that_waits_for_its_slot_is_in_touch_and_stays(db, receiver, relay):
+    relay(to_http(db, receiver)).wait_ready()
+    second = relay(to_http(db, receiver, source={"give_up_after": "1s"}))
+    second.wait_not_ready("slot")
+    stays(second.running, 2.5, what="the waiting relay runs on")
