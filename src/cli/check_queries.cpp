@@ -44,13 +44,20 @@ select current_setting('max_replication_slots'),
        coalesce(current_setting('idle_replication_slot_timeout', true), ''),
        pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'))";
 
-// Columns that the table generates are not sent.
+// A domain is known by the type that it is made of, over as many domains as it takes.
 constexpr const char* table_query = R"(
-select c.relkind, c.relpersistence, a.attname, a.atttypid
+select c.relkind, c.relpersistence, a.attname,
+       (with recursive made_of(type) as (
+            select a.atttypid
+            union all
+            select t.typbasetype from made_of join pg_type t on t.oid = made_of.type
+            where t.typtype = 'd')
+        select made_of.type from made_of join pg_type t on t.oid = made_of.type
+        where t.typtype <> 'd'),
+       a.attgenerated <> ''
 from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
     left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-                            and a.attgenerated = ''
 where n.nspname = $1 and c.relname = $2
 order by a.attnum)";
 
@@ -109,6 +116,7 @@ table_facts table_from(const row_set& rows, const routed_table& wanted) {
         pgoutput::column column;
         column.name = rows.text(row, 2);
         column.type_oid = static_cast<std::uint32_t>(number(rows.text(row, 3)));
+        if (rows.text(row, 4) == "t") table.generated.push_back(column.name);
         table.columns.push_back(std::move(column));
     }
     return table;

@@ -20,7 +20,9 @@ struct table_facts {
     bool partitioned = false;
     bool ordinary =
         true;  ///< a plain or partitioned table that is logged: else it can't be published
+    /// All of them; a column of a domain has the type that the domain is made of.
     std::vector<pgoutput::column> columns;
+    std::vector<std::string> generated;  ///< those that the table computes itself
 
     [[nodiscard]] std::string qualified_name() const { return schema + "." + name; }
 };

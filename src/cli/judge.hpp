@@ -29,6 +29,12 @@ void judge_tables(const facts& found, const judged_map& map, std::vector<finding
 void judge_slot(const facts& found, const judged_map& map, std::vector<finding>& out);
 void judge_retention(const facts& found, const judged_map& map, std::vector<finding>& out);
 
+/// "shop"."mail", for statements; table shop.mail, as findings name it.
+[[nodiscard]] std::string quoted_table(const std::string& schema, const std::string& name);
+[[nodiscard]] std::string table_subject(const std::string& schema, const std::string& name);
+/// Null when the server has none of that name.
+[[nodiscard]] const postgres::publication_state* find_publication(const facts& found,
+                                                                  const std::string& name);
 /// "1.5 GiB"
 [[nodiscard]] std::string readable_bytes(std::uint64_t bytes);
 /// "walrelay sql -c relay.yaml --apply"

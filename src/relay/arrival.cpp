@@ -17,7 +17,7 @@ std::string unmapped_fault(const std::string& broken) {
 }
 
 std::string no_route_fault(const event::table_plan& plan, event::row_position::origin what) {
-    std::string text = "no route takes the row; add one and restart the relay (to: none discards)";
+    std::string text = "no route takes the row; add one and restart the relay (`to: none` discards)";
     if (what == event::row_position::origin::row) {
         text +=
             ". ALTER PUBLICATION … DROP TABLE " + printable(plan.table()) + " keeps later rows out";

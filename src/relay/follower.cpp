@@ -132,7 +132,7 @@ asio::awaitable<std::optional<error>> follower::start(postgres::connection& link
     postgres::stream_handler& handler = *this;
     auto started = co_await postgres::replication_stream::start(std::move(*replication),
                                                                 std::move(request), handler);
-    if (!started) co_return explained(std::move(started.error()));
+    if (!started) co_return explained(started.error());
     stream_ = std::move(*started);
     const auto made = co_await postgres::read_slot(link, slot_);
     if (!made) co_return made.error().what;

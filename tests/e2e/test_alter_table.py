@@ -255,9 +255,12 @@ def test_a_row_of_a_table_that_was_renamed_for_a_while_can_be_delivered_or_stepp
     db.sql(insert, [2, "after"])
     halts(process, db, receiver, "table public.work", "no route takes the row")
     also = {**settings["routes"][0], "from": "public.work"}
-    goes_on(process, maps(db, receiver, "public.jobs", shape, also))
+    goes_on_until_halt(process, maps(db, receiver, "public.jobs", shape, also))
     receiver.wait_for(2)
     assert ids(receiver) == ["1", "2"]
+    process.wait_not_ready("public.work: a route names it, but no publication")
+    process.wait_settled()
+    goes_on(process, settings)
 
 
 def test_a_row_of_a_table_that_was_dropped_since_can_be_stepped_over(db, receiver, relay):

@@ -335,8 +335,9 @@ def test_when_publish_via_partition_root_is_switched_off_live_nothing_is_lost_si
     # The row that came under the leaf's name needs a route for that name, for once.
     leaf = {**settings["routes"][0], "from": "public.leaf"}
     process.configure({**settings, "routes": [leaf, *settings["routes"]]})
-    process.start(wait=True)
+    process.start()
     assert [one.headers["webhook-id"] for one in receiver.wait_for(3)] == ["1", "2", "3"]
+    process.wait_not_ready("public.leaf: a route names it, but no publication")
 
 
 # What a publication leaves out

@@ -128,7 +128,7 @@ def test_the_commands_of_the_ten_minutes_run_as_written_and_an_event_arrives(
 def test_every_command_of_the_readme_and_each_of_its_options_exists():
     commands = table(section("What you call"), "command")
     assert [line.split()[:2] for line in commands] == [
-        ["walrelay", name] for name in ("run", "check", "sql", "status")
+        ["walrelay", name] for name in ("run", "check", "sql", "status", "tail")
     ]
     listed = run_command("--help").stdout
     assert set(re.findall(r"^  (\w+) {2,}", listed.partition("Subcommands:")[2], re.M)) == {
@@ -146,7 +146,7 @@ def test_every_command_of_the_readme_and_each_of_its_options_exists():
 @pytest.mark.every_major
 def test_every_function_of_the_readme_exists_with_its_arguments_and_its_answer(db):
     functions = table(section("What you call"), "SQL")
-    assert len(functions) == 4
+    assert len(functions) == 8
     for line in functions:
         name, arguments, answer = re.fullmatch(
             r"walrelay\.(\w+)\((.*?)\)(?: → (.+))?", line

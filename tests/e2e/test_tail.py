@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -237,7 +238,8 @@ def test_what_is_not_sent_is_shown_with_its_reason(db, tail):
     assert "topic" in billing["reason"]
     assert order["topic"] == "orders.a" and "not_sent" not in order
     assert renamed["not_sent"] == "event_error" and renamed["table"] == "public.legacy"
-    assert 'column "title"' in renamed["reason"] and renamed["id"] is None
+    assert 'column "title"' in renamed["reason"]
+    assert re.fullmatch(r"[0-9A-F]{16}-\d+-0", renamed["id"]), "its place in the WAL"
     assert shown.stop() == 0
 
 

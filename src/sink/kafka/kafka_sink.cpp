@@ -46,6 +46,8 @@ kafka_sink::kafka_sink(boost::asio::io_context& loop, const config::kafka_sink& 
       index_(index),
       settings_(std::move(with)),
       events_(events),
+      window_(settings_.linger),
+      window_timer_(loop),
       stale_timer_(loop),
       phase_timer_(loop) {}
 
@@ -66,6 +68,26 @@ auto kafka_sink::while_alive(Handler handler) {
     return [handler = std::move(handler), alive = std::weak_ptr(alive_)](auto&&... arguments) {
         if (!alive.expired()) handler(std::forward<decltype(arguments)>(arguments)...);
     };
+}
+
+bool kafka_sink::has_room() {
+    if (phase_ == phase::open &&
+        window_.open(produce_window::clock::now(), client_->pending() == 0)) {
+        return true;
+    }
+    asked_for_room_ = true;
+    if (phase_ == phase::open) tell_when_window_opens();
+    return false;
+}
+
+/// Reports tell it earlier, if they come.
+void kafka_sink::tell_when_window_opens() {
+    if (std::exchange(window_timer_runs_, true)) return;
+    window_timer_.expires_at(window_.reopens());
+    window_timer_.async_wait(while_alive([this](const boost::system::error_code&) {
+        window_timer_runs_ = false;
+        if (phase_ == phase::open && std::exchange(asked_for_room_, false)) events_.settled(index_);
+    }));
 }
 
 admission kafka_sink::send(engine::attempt_token token, std::uint32_t /*attempt*/,

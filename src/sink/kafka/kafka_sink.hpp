@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "client.hpp"
+#include "produce_window.hpp"
 #include "settings.hpp"
 #include "trouble.hpp"
 #include "walrelay/core/result.hpp"
@@ -37,6 +38,7 @@ public:
 
     [[nodiscard]] ordering order() const noexcept override { return ordering::pipelined; }
 
+    [[nodiscard]] bool has_room() override;
     admission send(engine::attempt_token token, std::uint32_t attempt, const event::record& record,
                    engine::outcome& refusal) override;
     void purge() override;
@@ -68,6 +70,7 @@ private:
     void replace();
     void reopen_later();
     void reopen();
+    void tell_when_window_opens();
     void show_trouble();
     void watch_stale_trouble();
     template <class Handler>
@@ -83,6 +86,9 @@ private:
 
     std::unique_ptr<client> client_;
     phase phase_ = phase::open;
+    produce_window window_;
+    boost::asio::steady_timer window_timer_;
+    bool window_timer_runs_ = false;
     bool asked_for_room_ = false;  ///< somebody was told `full` and waits for settled()
     bool reported_ = false;        ///< in this turn
     bool limit_asked_in_turn_ = false;

@@ -1,6 +1,7 @@
 // The properties of a producer.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <string>
 
@@ -16,6 +17,7 @@ struct settings {
     std::size_t message_max_bytes = 0;
     std::size_t queue_max_bytes = 0;
     std::size_t batch_bytes = 0;
+    std::chrono::microseconds linger{};
 };
 
 /// Our defaults, then the user's properties over them. The ones that would break delivery or order

@@ -29,7 +29,7 @@ config::model mapped_map() {
 facts with_mail(const std::vector<std::string>& columns,
                 const std::vector<std::string>& published) {
     auto found = healthy_facts();
-    found.tables.push_back({"shop", "mail", true, false, true, columns_named(columns)});
+    found.tables.push_back({"shop", "mail", true, false, true, columns_named(columns), {}});
     found.publications.tables.push_back({"p", "shop", "mail", false, published});
     return found;
 }
@@ -102,7 +102,7 @@ TEST_CASE("A routed table that is in no publication stops") {
 
 TEST_CASE("A routed table that is missing or can't be published stops") {
     auto found = healthy_facts();
-    found.tables[0] = {"walrelay", "outbox", false, false, true, {}};
+    found.tables[0] = {"walrelay", "outbox", false, false, true, {}, {}};
     CHECK(says(only_complaint(found), "does not exist"));
     found = healthy_facts();
     found.tables[0].ordinary = false;
@@ -127,6 +127,34 @@ TEST_CASE("A column list that leaves out what a route uses stops, a row filter w
     one = only_complaint(filtered, mapped_map());
     CHECK(one.level == severity::warns);
     CHECK(says(one, "row filter"));
+}
+
+TEST_CASE("A generated column that a route uses stops where it is not sent") {
+    auto found = with_mail({"mail_id", "body"}, {"mail_id", "body"});
+    found.tables.back().generated = {"body"};
+    for (const int version : {140'011, 170'006}) {
+        found.settings.version = version;
+        const auto one = only_complaint(found, mapped_map());
+        CHECK(one.level == severity::stops);
+        CHECK(says(one, "generated"));
+        CHECK(says(one, "body"));
+    }
+    found.settings.version = 180'001;
+    CHECK(complaints(found, mapped_map()).empty());
+    found.publications.tables.back().columns = {"mail_id"};
+    const auto one = only_complaint(found, mapped_map());
+    CHECK(mends_with(one, "publish_generated_columns = stored"));
+}
+
+TEST_CASE("On PostgreSQL 14 a partitioned table of one's own warns about ATTACH, with the mend") {
+    auto found = with_mail({"mail_id", "body"}, {"mail_id", "body"});
+    found.tables.back().partitioned = true;
+    CHECK(complaints(found, mapped_map()).empty());
+    found.settings.version = 140'011;
+    const auto one = only_complaint(found, mapped_map());
+    CHECK(one.level == severity::warns);
+    CHECK(one.subject == "table shop.mail");
+    CHECK(mends_with(one, "alter publication \"p\" set (publish = 'insert');"));
 }
 
 TEST_CASE("A row filter together with updates stops: the application's updates would fail") {

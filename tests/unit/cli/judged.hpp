@@ -57,7 +57,7 @@ inline facts healthy_facts() {
     found.slot = slot;
     found.publications.found.push_back({"p", true, false, false, false, true, false});
     found.publications.tables.push_back({"p", "walrelay", "outbox", false, names});
-    found.tables.push_back({"walrelay", "outbox", true, true, true, columns_named(names)});
+    found.tables.push_back({"walrelay", "outbox", true, true, true, columns_named(names), {}});
     found.capacity = {10, 1, 10, 1, 50'000, "0"};
     found.sees_other_sessions = true;
     return found;
