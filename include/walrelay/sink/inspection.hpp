@@ -62,7 +62,6 @@ struct http_facts {
     certificate_fault refused = certificate_fault::none;
     std::string endpoint;  ///< "host:port"
     bool tls = false;
-    bool closed_at_once = false;  ///< after the handshake, without a word
     /// Time left until the certificate ends, of the server and of our own; negative when it has.
     std::optional<std::chrono::seconds> server_certificate_left;
     std::optional<std::chrono::seconds> own_certificate_left;

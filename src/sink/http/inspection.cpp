@@ -141,9 +141,11 @@ private:
         // Silence is what a server does that waits for a request.
         if (failure == asio::error::eof || failure == ssl::error::stream_truncated ||
             failure == asio::error::connection_reset) {
-            found_.closed_at_once = true;
-        } else if (failure.category() == asio::error::get_ssl_category())
+            found_.failed_at = step::handshake;
+            found_.fault = "it closes the connection right after the handshake";
+        } else if (failure.category() == asio::error::get_ssl_category()) {
             fail(step::handshake, failure);
+        }
     }
 
     void fail(step where, const error_code& failure) {
