@@ -37,8 +37,7 @@ asio::awaitable<void> look(asio::io_context& loop, const judged_map& map,
     out.push_back({severity::ok, "connection", printable((*link)->where()), {}});
     auto found = co_await gather_facts(**link, map.model);
     if (!found) {
-        out.push_back(
-            {severity::stops, "connection", printable(found.error().what.text(), 600), {}});
+        out.push_back(judge_connection(found.error()));
         co_return;
     }
     auto refused = co_await try_replication(executor, map.model.source.conninfo);

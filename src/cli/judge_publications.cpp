@@ -13,6 +13,10 @@ namespace {
 using postgres::publication_state;
 using postgres::published_table;
 
+constexpr const char* own_publication =
+    "a publication of the routed tables: another name in source.publication, then "
+    "walrelay sql --apply";
+
 /// What a publication sends, and under which names.
 void judge_one(const publication_state& one, bool partitioned_route, std::vector<finding>& out) {
     const auto name = quote_identifier(one.name);
@@ -46,8 +50,7 @@ void judge_one(const publication_state& one, bool partitioned_route, std::vector
             {severity::warns,
              subject,
              "is FOR ALL TABLES: each table that is made later needs a route, or stops the relay",
-             {"a publication of the routed tables: another name in source.publication, then "
-              "walrelay sql --apply"}});
+             {own_publication}});
     }
 }
 
@@ -92,7 +95,9 @@ void judge_unrouted(const facts& found, const judged_map& map, std::vector<findi
                 "a route with from: " + printable(one.schema + "." + one.name) +
                 " (to: none discards its rows)");
         }
-        if (publication != nullptr && !publication->all_tables) {
+        if (publication != nullptr && publication->all_tables) {
+            unrouted.mends.emplace_back(own_publication);
+        } else if (publication != nullptr) {
             unrouted.mends.push_back("alter publication " + quote_identifier(one.publication) +
                                      " drop table " + quoted_table(one.schema, one.name) + ";");
         }
@@ -102,7 +107,7 @@ void judge_unrouted(const facts& found, const judged_map& map, std::vector<findi
         out.push_back({severity::stops,
                        "publication",
                        std::to_string(left_out) + " more tables without a route",
-                       {}});
+                       {"as for those above"}});
     }
 }
 

@@ -22,7 +22,8 @@ const char* const no_pooler =
 void judge_version(const postgres::server_settings& server, std::vector<finding>& out) {
     const auto text = "PostgreSQL " + printable(server.version_text);
     if (server.version < oldest_version) {
-        out.push_back({severity::stops, "server", text + " is too old: 14 or later is needed", {}});
+        out.push_back(
+            {severity::stops, "server", text + " is too old", {"PostgreSQL 14 or later"}});
     } else if (server.version >= newest_tried_version) {
         out.push_back({severity::info,
                        "server",
@@ -137,10 +138,15 @@ std::string apply_command(const judged_map& map) {
 }
 
 finding judge_connection(const postgres::sql_error& failure) {
-    finding one{severity::stops, "connection", printable(failure.what.text(), 600), {}};
+    error what = failure.what;
+    finding one{severity::stops, "connection", {}, {}};
+    if (!what.hint.empty()) one.mends.push_back(printable(std::exchange(what.hint, {}), 300));
+    one.text = printable(what.text(), 600);
     if (failure.what.cause.find("unsupported startup parameter") != std::string::npos) {
         one.text = "this is a pooler such as PgBouncer: " + printable(failure.what.cause, 400);
-        one.mends.emplace_back(no_pooler);
+        one.mends = {no_pooler};
+    } else if (one.mends.empty()) {
+        one.mends.emplace_back("source.conninfo: a database that answers this host");
     }
     return one;
 }

@@ -8,6 +8,7 @@
 #include "judge.hpp"
 #include "walrelay/core/escape.hpp"
 #include "walrelay/core/template_syntax.hpp"
+#include "walrelay/event/router.hpp"
 
 namespace walrelay::cli {
 
@@ -18,14 +19,6 @@ using sink::kafka_facts;
 using sink::topic_facts;
 
 constexpr std::chrono::hours soon{14 * 24};
-
-std::string topic_of(const config::route& route) {
-    if (route.topic) return *route.topic;
-    if (std::holds_alternative<config::push_shape>(route.shape)) return "{queue}";
-    const auto* mapped = std::get_if<config::mapped_shape>(&route.shape);
-    if (mapped == nullptr) return "{topic}";
-    return mapped->debezium ? "outbox.event.{aggregatetype}" : "";
-}
 
 /// The text of a template without columns; nothing if it has some.
 std::optional<std::string> constant_text(const std::string& written) {
@@ -275,8 +268,10 @@ private:
                 return;
             case topic_facts::state::there:
             case topic_facts::state::other:
-                out_.push_back(
-                    {severity::warns, subject, "can't be looked at: " + topic.fault, {}});
+                out_.push_back({severity::warns,
+                                subject,
+                                "can't be looked at: " + topic.fault,
+                                {"the right Describe on the topic, and brokers that are well"}});
         }
     }
 
@@ -359,7 +354,7 @@ topic_list topics_of(const config::model& model, std::size_t sink) {
     topic_list list;
     for (const auto& route : model.routes) {
         if (std::find(route.to.begin(), route.to.end(), sink) == route.to.end()) continue;
-        const auto written = topic_of(route);
+        const auto written = event::topic_template(route);
         if (written.empty()) continue;
         if (auto text = constant_text(written)) {
             add_once(list.constant, std::move(*text));

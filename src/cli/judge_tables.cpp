@@ -25,6 +25,13 @@ pgoutput::relation relation_of(const table_facts& table) {
     return relation;
 }
 
+bool is_delivered(const config::model& model, const table_facts& table) {
+    return std::any_of(model.routes.begin(), model.routes.end(), [&](const config::route& route) {
+        return route.from_schema == table.schema && route.from_table == table.name &&
+               !route.to.empty();
+    });
+}
+
 /// The table as the publication sends it. Before PostgreSQL 18 no generated column is sent, though
 /// the server may list it.
 pgoutput::relation relation_sent(const table_facts& table, const published_table& published,
@@ -192,10 +199,15 @@ void judge_columns(const facts& found, const judged_map& map, const event::route
 void judge_tables(const facts& found, const judged_map& map, std::vector<finding>& out) {
     const auto router = event::router::make(map.model);
     if (router.has_error()) {
-        out.push_back({severity::stops, "routes", printable(router.error().text(), 400), {}});
+        out.push_back({severity::stops,
+                       "routes",
+                       printable(router.error().text(), 400),
+                       {"mend the route in " + map.file}});
         return;
     }
     for (const auto& table : found.tables) {
+        // Where all routes discard, nothing has to arrive.
+        if (!is_delivered(map.model, table)) continue;
         const auto subject = table_subject(table.schema, table.name);
         if (!table.exists) {
             const bool ours = table.schema == "walrelay";

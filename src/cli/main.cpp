@@ -11,7 +11,7 @@ namespace {
 
 void add_config(CLI::App& command, common_options& options, bool required) {
     auto* const file = command.add_option("-c,--config", options.config_file,
-                                          "the YAML file (README: configuration)");
+                                          "the YAML file (config/reference.yaml has every option)");
     if (required) file->required();
 }
 

@@ -15,7 +15,6 @@
 #include "task.hpp"
 #include "walrelay/cli/commands.hpp"
 #include "walrelay/config/reader.hpp"
-#include "walrelay/core/escape.hpp"
 
 namespace walrelay::cli {
 

@@ -16,13 +16,13 @@ constexpr std::uint64_t much_undelivered_bytes = 16ULL << 20;
 constexpr std::uint64_t much_kept_bytes = 64ULL << 20;
 constexpr std::size_t longest_text = 300;
 
-std::string text_of(const admin::stall& stall, const std::string& sink) {
-    std::string out = "sink " + printable(sink);
+std::string text_of(const admin::stall& stall, const admin::sink_figures& sink) {
+    std::string out = "sink " + printable(sink.name);
     if (stall.scope == "sink" || stall.name.empty()) {
         out += ", which stalls";
     } else {
-        const bool target = stall.scope == "target";
-        out += ": " + (target ? std::string{"topic or URL"} : printable(stall.scope)) + " " +
+        const auto target = sink.kind == "http" ? "URL" : "topic";
+        out += ": " + (stall.scope == "target" ? target : printable(stall.scope)) + " " +
                printable(stall.name, 100) + " stalls";
     }
     return out + " for " + readable_seconds(stall.seconds) + " (" +
@@ -40,13 +40,7 @@ std::string longest_stall(const admin::snapshot& relay) {
             where = &sink;
         }
     }
-    if (worst == nullptr) return {};
-    auto text = text_of(*worst, where->name);
-    // Kafka has topics, HTTP has URLs: say which.
-    const std::string either = ": topic or URL ";
-    if (const auto at = text.find(either); at != std::string::npos)
-        text.replace(at, either.size(), where->kind == "http" ? ": URL " : ": topic ");
-    return text;
+    return worst == nullptr ? std::string{} : text_of(*worst, *where);
 }
 
 std::string trouble_of_relay(const admin::snapshot& relay) {
@@ -122,7 +116,9 @@ std::string what_holds_wal(const status_facts& found) {
     const auto& database = found.database;
     if (database.fault) {
         const auto trouble = found.relay ? trouble_of_relay(*found.relay) : std::string{};
-        return "what holds WAL is not known, because the database does not answer" +
+        const bool answered = !database.fault->sqlstate.empty();
+        return "what holds WAL is not known, because the database " +
+               std::string{answered ? "refused the question" : "does not answer"} +
                (trouble.empty() ? "" : "; the relay tells of " + trouble);
     }
     const auto help = ": walrelay check -c " + found.file + " tells the way on";

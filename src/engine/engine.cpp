@@ -117,7 +117,7 @@ void engine::keepalive(lsn wal_end, bool reply_requested, time_point now) {
 }
 
 bool engine::wants_rows() {
-    if (halted_ && !halted_->sink) return false;
+    if (!unroutable_.empty()) return false;
     // Below seven eighths before reading goes on: a reader that stops and starts at each row costs
     // more.
     const auto room = [&](std::uint64_t used, std::uint64_t limit, full_limit which) {

@@ -317,9 +317,10 @@ void lanes::forget(const std::function<void(delivery_index)>& drop) {
 }
 
 time_point lanes::wake_at() const noexcept {
+    if (full_) return never;  // whoever made room says so
     time_point wake = targets_due_;
     if (!retries_.empty()) wake = std::min(wake, retries_.top().at);
-    const bool waits_for_outcome = full_ || (suspects_ > 0 && in_flight_ > 0);
+    const bool waits_for_outcome = suspects_ > 0 && in_flight_ > 0;
     if (barrier_.failures > 0 && barrier_.probe == no_delivery && !ready_.empty() &&
         !waits_for_outcome) {
         wake = std::min(wake, barrier_.until);

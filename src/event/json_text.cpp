@@ -255,11 +255,6 @@ std::string_view object_scanner::value() noexcept {
     return found;
 }
 
-bool object_scanner::at_end() noexcept {
-    skip_blanks();
-    return rest_.empty();
-}
-
 void object_scanner::skip_blanks() noexcept {
     while (!rest_.empty() && blank(rest_.front()))
         rest_.remove_prefix(1);

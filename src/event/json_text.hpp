@@ -22,9 +22,6 @@ public:
     /// The next value as it is written; a string with its quotes. Empty when there is none.
     std::string_view value() noexcept;
 
-    /// Nothing but blanks is left.
-    bool at_end() noexcept;
-
 private:
     void skip_blanks() noexcept;
     /// One past the quote that closes the string which opens at `open`.

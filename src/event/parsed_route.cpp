@@ -1,5 +1,7 @@
 #include "parsed_route.hpp"
 
+#include "walrelay/event/router.hpp"
+
 #include <limits>
 
 #include "destination.hpp"
@@ -65,23 +67,13 @@ result<void> parse_shape(const config::route& route, parsed_route& out) {
     return parse(route, "key", route.key, out.key);
 }
 
-/// Empty where the shape has none.
-template_parts default_topic(const config::route& route) {
-    if (const auto* mapped = std::get_if<config::mapped_shape>(&route.shape)) {
-        if (!mapped->debezium) return {};
-        return {{.text = "outbox.event."}, column_part("aggregatetype")};
-    }
-    return one_column(std::holds_alternative<config::push_shape>(route.shape) ? "queue" : "topic");
-}
-
 result<template_parts> topic_of(const config::route& route, const std::string& sink) {
-    if (!route.topic) {
-        template_parts parts = default_topic(route);
-        if (!parts.empty()) return parts;
+    const std::string written = topic_template(route);
+    if (written.empty()) {
         return route_error(route.at, "sink \"" + sink + "\" is Kafka and the route names no topic",
                            "add topic: to the route");
     }
-    auto parts = parse_template(*route.topic);
+    auto parts = parse_template(written);
     if (!parts) return route_error(route.at, "topic: " + parts.error().cause);
     if (const auto constant = constant_text(*parts)) {
         const std::string fault = fault_of_topic(*constant, route.topics);
@@ -112,6 +104,14 @@ result<parsed_target> parse_target(const config::model& model, const config::rou
 }
 
 }  // namespace
+
+std::string topic_template(const config::route& route) {
+    if (route.topic) return *route.topic;
+    if (std::holds_alternative<config::push_shape>(route.shape)) return "{queue}";
+    const auto* mapped = std::get_if<config::mapped_shape>(&route.shape);
+    if (mapped == nullptr) return "{topic}";
+    return mapped->debezium ? "outbox.event.{aggregatetype}" : "";
+}
 
 std::string to_string(const config::position& at) {
     return at.file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);

@@ -6,7 +6,7 @@ namespace walrelay::relay {
 
 std::optional<std::string> size_fault(std::size_t bytes, std::uint64_t limit_bytes) {
     if (bytes <= limit_bytes) return std::nullopt;
-    return "the row has " + std::to_string(bytes) + " bytes, limits.event_bytes is " +
+    return "it has " + std::to_string(bytes) + " bytes, limits.event_bytes is " +
            std::to_string(limit_bytes) + ". Raise it and restart the relay. " + step_over_mend;
 }
 
@@ -17,7 +17,7 @@ std::string unmapped_fault(const std::string& broken) {
 }
 
 std::string no_route_fault(const event::table_plan& plan, event::row_position::origin what) {
-    std::string text = "no route takes the row; add one and restart the relay (`to: none` discards)";
+    std::string text = "no route takes it; add one and restart the relay (`to: none` discards)";
     if (what == event::row_position::origin::row) {
         text +=
             ". ALTER PUBLICATION … DROP TABLE " + printable(plan.table()) + " keeps later rows out";

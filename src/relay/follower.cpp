@@ -89,7 +89,10 @@ asio::awaitable<error> follower::run() {
     auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
     if (!link) co_return link.error().what;
     if (auto wrong = co_await look(**link)) co_return std::move(*wrong);
-    if (auto wrong = co_await start(**link)) co_return std::move(*wrong);
+    if (auto wrong = co_await start(**link)) {
+        server_process_ = 0;  // its connection is closed, and another process may get the number
+        co_return std::move(*wrong);
+    }
     link->reset();
     stream_->resume();
     const error end = co_await stream_until_end();
@@ -176,7 +179,10 @@ asio::awaitable<void> follower::leave() {
     options.timeout = leave_timeout;
     const auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
     if (!link) co_return;
-    std::string sql = "SELECT pg_terminate_backend(" + std::to_string(server_process_) + ")";
+    std::string sql =
+        "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
+        " WHERE usename = current_user AND backend_type = 'walsender' AND pid = " +
+        std::to_string(server_process_);
     std::vector<std::optional<std::string>> none;
     const auto ended = co_await (*link)->query(std::move(sql), std::move(none), leave_timeout);
     static_cast<void>(ended);  // it goes by itself when the transactions have ended
@@ -235,17 +241,13 @@ void follower::show(const pgoutput::message_emitted& message) {
         event_.position.what = event::row_position::origin::lone_message;
     }
     const event::message_row made{message.content, event_.position};
-    show(*plan, made.row(), made.size());
+    show(*plan, made.row(), message.content.size());
 }
 
 void follower::show(const event::table_plan& plan, const pgoutput::tuple_view& row,
-                    std::size_t bytes) {
+                    std::size_t content_bytes) {
     event_.table = plan.table();
     event_.id = plan.id_of(row, event_.position);
-    if (auto wrong = size_fault(bytes, model_.limits.event_bytes)) {
-        event_.reason = std::move(*wrong);
-        return tell();
-    }
     const event::routing routed = plan.decide(row, placements_);
     switch (routed.what) {
         case event::routing::verdict::no_route:
@@ -259,7 +261,11 @@ void follower::show(const event::table_plan& plan, const pgoutput::tuple_view& r
             break;
         }
         case event::routing::verdict::routed:
-            build(plan, row, routed);
+            if (auto wrong = size_fault(content_bytes, model_.limits.event_bytes)) {
+                event_.reason = std::move(*wrong);
+            } else {
+                build(plan, row, routed);
+            }
             break;
     }
     tell();

@@ -83,7 +83,7 @@ void intake::take(const pgoutput::row_inserted& row, postgres::frame&& received)
     if (!table.broken.empty()) {
         return halt_on(std::move(arrived), bytes, unmapped_fault(table.broken));
     }
-    place(std::move(arrived), bytes);
+    place(std::move(arrived), bytes, bytes);
 }
 
 /// One outside a transaction is a unit of its own. The server counts it as confirmed from its end
@@ -107,14 +107,12 @@ void intake::take(const pgoutput::message_emitted& message) {
         event::message_row made{message.content, position};
         const pgoutput::tuple_view row = made.row();
         const std::size_t bytes = made.size();
-        place({{}, made.release(), row, plan, position}, bytes);
+        place({{}, made.release(), row, plan, position}, bytes, message.content.size());
     }
     if (!message.transactional) desk_.decisions().commit(message.position);
 }
 
-void intake::place(stored_event&& arrived, std::size_t bytes) {
-    if (auto wrong = size_fault(bytes, model_.limits.event_bytes))
-        return halt_on(std::move(arrived), bytes, std::move(*wrong));
+void intake::place(stored_event&& arrived, std::size_t bytes, std::size_t content_bytes) {
     const event::routing routed = arrived.plan->decide(arrived.row, placements_);
     switch (routed.what) {
         case event::routing::verdict::discarded:
@@ -127,6 +125,9 @@ void intake::place(stored_event&& arrived, std::size_t bytes) {
         case event::routing::verdict::routed:
             break;
     }
+    // Only now: a route can step over a row of any size.
+    if (auto wrong = size_fault(content_bytes, model_.limits.event_bytes))
+        return halt_on(std::move(arrived), bytes, std::move(*wrong));
     arrived.route = routed.route;
     const engine::event_slot slot = desk_.decisions().add(bytes, placements_);
     desk_.events().put(slot, std::move(arrived));

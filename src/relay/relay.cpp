@@ -120,6 +120,7 @@ asio::awaitable<void> relay::live() {
         if (last.what == ending::next::stop) break;
         if (last.what == ending::next::give_up) {
             exit_code_ = last.exit_code;
+            out_of_reach_since_.reset();
             const time_point exit_at = std::chrono::steady_clock::now() + model_.source.exit_delay;
             while (last.exit_code != 2 && !stopping_ &&
                    std::chrono::steady_clock::now() < exit_at) {
@@ -173,8 +174,8 @@ asio::awaitable<void> relay::watch_signals() {
 /// container that shared the network of another has lost it for good when that one was restarted.
 void relay::give_up_if_out_of_reach(time_point now) {
     const auto limit = model_.source.give_up_after;
-    if (stream_) in_touch_at_ = now;
-    if (limit.count() == 0 || stopping_ || now - in_touch_at_ < limit) return;
+    if (limit.count() == 0 || stopping_ || !out_of_reach_since_) return;
+    if (now - *out_of_reach_since_ < limit) return;
     spdlog::error("Postgres was out of reach for {:.0f} s (source.give_up_after): exiting with 7",
                   std::chrono::duration<double>(limit).count());
     stop(exit_out_of_reach);

@@ -61,7 +61,7 @@ asio::awaitable<relay::ending> relay::connect_and_stream() {
     auto looked = co_await look_before_start(**link, model_, *routes_);
     if (const auto* failure = std::get_if<postgres::sql_error>(&looked))
         co_return ending_of(*failure);
-    in_touch_at_ = now();
+    out_of_reach_since_.reset();
     if (const auto* refusal = std::get_if<engine::start_refusal>(&looked))
         co_return refused(*refusal);
     server_facts facts = std::move(std::get<server_facts>(looked));
@@ -311,7 +311,11 @@ asio::awaitable<void> relay::check_catalog() {
 
 relay::ending relay::ending_of(const postgres::sql_error& failure) {
     const std::string text = failure.what.text();
-    if (!failure.sqlstate.empty()) in_touch_at_ = now();  // refused, but by Postgres
+    if (!failure.sqlstate.empty()) {
+        out_of_reach_since_.reset();  // refused, but by Postgres
+    } else if (!out_of_reach_since_) {
+        out_of_reach_since_ = now();
+    }
     const auto fault = engine::classify(failure.sqlstate, text);
     const bool configuration = fault == engine::connection_fault::configuration;
     state_ = "not connected";

@@ -115,7 +115,7 @@ void append_line(std::string& out, const event::record& record, std::string_view
 
 void append_unsent_line(std::string& out, const unsent_event& event) {
     out += '{';
-    append_member(out, "id", event.id.empty() ? std::nullopt : std::optional{event.id});
+    append_member(out, "id", event.id);
     append_member(out, "table", event.table);
     append_member(out, "lsn", to_string(event.position.commit_lsn));
     append_member(out, "sink", event.sink);

@@ -62,8 +62,7 @@ std::string position_text(const event::row_position& position) {
 void append_heading(std::string& out, std::string_view table, const event::row_position& position,
                     std::string_view id) {
     out.append(safe(table)).append(" ").append(position_text(position));
-    if (!id.empty()) out.append(", id ").append(safe(id));
-    out += '\n';
+    out.append(", id ").append(safe(id)) += '\n';
 }
 
 void append_delivery(std::string& out, const event::record& record, std::string_view sink,

@@ -13,6 +13,9 @@ namespace walrelay::sink {
 
 namespace {
 
+/// So much that was written is kept in the buffer: one that is never empty must not grow.
+constexpr std::size_t most_written_bytes = 1 << 20;
+
 bool is_regular_file(int descriptor) noexcept {
     struct stat status {};
 
@@ -34,11 +37,7 @@ outlet::outlet(int descriptor) : descriptor_{descriptor}, is_file_{is_regular_fi
 
 outlet::progress outlet::write_out() {
     const progress made = write_waiting();
-    if (written_ == buffer_.size()) {
-        done_ += written_;
-        buffer_.clear();
-        written_ = 0;
-    }
+    if (written_ == buffer_.size() || written_ >= most_written_bytes) forget_written();
     return made;
 }
 
@@ -62,11 +61,19 @@ outlet::progress outlet::write_waiting() {
     return progress::all;
 }
 
+void outlet::forget_written() {
+    if (written_ > 0) in_a_line_ = buffer_[written_ - 1] != '\n';
+    done_ += written_;
+    buffer_.erase(0, written_);
+    written_ = 0;
+}
+
 bool outlet::give_up() {
-    const bool torn = written_ > 0 && written_ < buffer_.size() && buffer_[written_ - 1] != '\n';
+    forget_written();
+    const bool torn = in_a_line_ && !buffer_.empty();
+    in_a_line_ = false;
     done_ += buffer_.size();
     buffer_.clear();
-    written_ = 0;
     return torn;
 }
 

@@ -28,9 +28,13 @@ stdout_sink::stdout_sink(boost::asio::io_context& loop, std::string name, std::s
 
 stdout_sink::~stdout_sink() = default;
 
+bool stdout_sink::has_room() {
+    return out_.waiting_bytes() < limit_buffer_bytes;
+}
+
 admission stdout_sink::send(engine::attempt_token token, std::uint32_t, const event::record& record,
                             engine::outcome&) {
-    if (out_.waiting_bytes() >= limit_buffer_bytes) return admission::full;
+    if (!has_room()) return admission::full;
     if (std::exchange(torn_, false)) out_.waiting() += '\n';
     append_line(out_.waiting(), record, name_);
     waiting_.push_back({token, out_.appended()});

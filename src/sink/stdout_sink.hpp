@@ -25,6 +25,7 @@ public:
 
     [[nodiscard]] ordering order() const noexcept override { return ordering::pipelined; }
 
+    [[nodiscard]] bool has_room() override;
     admission send(engine::attempt_token token, std::uint32_t attempt, const event::record& record,
                    engine::outcome& refusal) override;
 

@@ -237,7 +237,7 @@ def test_a_table_that_is_renamed_halts_by_its_new_name_and_a_route_for_it_delive
     receiver.wait_for(1)
     db.sql("ALTER TABLE jobs RENAME TO work")
     db.sql(insert.replace("jobs", "work"), [2, "after"])
-    halts(process, db, receiver, "table public.work", "id ", "no route takes the row")
+    halts(process, db, receiver, "table public.work", "id ", "no route takes it")
     goes_on(process, maps(db, receiver, "public.work", shape))
     receiver.wait_for(2)
     assert ids(receiver) == ["1", "2"]
@@ -253,7 +253,7 @@ def test_a_row_of_a_table_that_was_renamed_for_a_while_can_be_delivered_or_stepp
     db.sql(insert.replace("jobs", "work"), [1, "between"])
     db.sql("ALTER TABLE work RENAME TO jobs")
     db.sql(insert, [2, "after"])
-    halts(process, db, receiver, "table public.work", "no route takes the row")
+    halts(process, db, receiver, "table public.work", "no route takes it")
     also = {**settings["routes"][0], "from": "public.work"}
     goes_on_until_halt(process, maps(db, receiver, "public.jobs", shape, also))
     receiver.wait_for(2)
@@ -273,7 +273,7 @@ def test_a_row_of_a_table_that_was_dropped_since_can_be_stepped_over(db, receive
     db.sql("INSERT INTO strange VALUES (1)")
     db.sql("DROP TABLE strange")
     db.sql(insert, [2, "after"])
-    halts(process, db, receiver, "table public.strange", "no route takes the row", "to: none")
+    halts(process, db, receiver, "table public.strange", "no route takes it", "to: none")
     over = {"from": "public.strange", "to": "none"}
     goes_on(process, maps(db, receiver, "public.jobs", shape, over))
     receiver.wait_for(1)

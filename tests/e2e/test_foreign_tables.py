@@ -425,5 +425,5 @@ def test_a_table_that_is_made_later_in_a_published_schema_halts_by_name(db, rece
     receiver.wait_for(1)
     db.sql("CREATE TABLE shop.later (id int)")
     db.sql("INSERT INTO shop.later VALUES (1)")
-    process.wait_not_ready("halted on table shop.later.*no route takes the row")
+    process.wait_not_ready("halted on table shop.later.*no route takes it")
     stays(lambda: len(receiver.requests) == 1, 0.5, "nothing more is sent")

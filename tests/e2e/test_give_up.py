@@ -27,6 +27,18 @@ def test_a_relay_that_is_started_without_postgres_exits_with_7_as_well(
     assert process.wait_exit() == 7
 
 
+def test_a_refused_slot_keeps_its_exit_code_while_its_reason_is_shown(db, receiver, relay):
+    source = {"give_up_after": "1s", "exit_delay": "2s"}
+    process = relay(to_http(db, receiver, source=source)).wait_ready()
+    emit(db, 1)
+    receiver.wait_for(1)
+    assert process.stop() == 0
+    db.sql("SELECT pg_drop_replication_slot(%s)", [db.slot])
+    db.create_slot()
+    process.start()
+    assert process.wait_exit() == 3
+
+
 def test_an_outage_that_is_shorter_is_survived(new_cluster, new_db, receiver, relay):
     server = new_cluster()
     database = new_db(server)

@@ -37,7 +37,7 @@ def test_a_row_that_no_route_takes_halts_by_name_and_a_route_to_none_steps_over_
     receiver.wait_for(1)
     event = db.value("SELECT walrelay.emit('stray', '{}')")
     emit(db, 2)
-    text = halts_by_name(process, db, receiver, event, "no route takes the row")
+    text = halts_by_name(process, db, receiver, event, "no route takes it")
     assert "`to: none`" in text
     assert process.stop() == 0
     process.configure(config(db, sinks, [outbox_to("none", where={"topic": "stray"}), known]))
@@ -80,10 +80,19 @@ def test_a_row_larger_than_event_bytes_halts_by_name(db, receiver, relay):
     emit(db, 1)
     receiver.wait_for(1)
     event = db.value(
-        "SELECT walrelay.emit('t', jsonb_build_object('n', 2, 'pad', repeat('x', 20000)))"
+        "SELECT walrelay.emit('large', jsonb_build_object('n', 2, 'pad', repeat('x', 20000)))"
     )
     text = halts_by_name(process, db, receiver, event, "limits.event_bytes is 10240")
-    assert "the row has 20" in text
+    assert "it has 20" in text
+    # It can be stepped over, though it was too large to be read on.
+    assert process.stop() == 0
+    settings = to_http(db, receiver, limits={"event_bytes": "10KiB"})
+    settings["routes"].insert(0, outbox_to("none", where={"topic": "large"}))
+    process.configure(settings)
+    process.start(wait=True)
+    emit(db, 3)
+    until(lambda: set(numbers(receiver.requests)) >= {1, 3}, what="what stands behind it")
+    assert process.status()["discarded"] == 1
 
 
 def test_a_row_with_both_payload_and_raw_halts_by_name(db, receiver, relay):

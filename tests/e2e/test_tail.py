@@ -233,7 +233,7 @@ def test_what_is_not_sent_is_shown_with_its_reason(db, tail):
     assert [event["id"] for event in (quiet, stray, billing, order)] == ids
     assert quiet["not_sent"] == "discarded" and quiet["sink"] is None
     assert "walrelay.yaml:" in quiet["reason"] and "to: none" in quiet["reason"]
-    assert stray["not_sent"] == "event_error" and "no route takes the row" in stray["reason"]
+    assert stray["not_sent"] == "event_error" and "no route takes it" in stray["reason"]
     assert billing["not_sent"] == "event_error" and billing["sink"] == "events"
     assert "topic" in billing["reason"]
     assert order["topic"] == "orders.a" and "not_sent" not in order

@@ -96,4 +96,8 @@ private:
     std::shared_ptr<const compiled> compiled_;
 };
 
+/// The template of the Kafka topic that a route names, else that of its shape; empty where neither
+/// has one.
+[[nodiscard]] std::string topic_template(const config::route& route);
+
 }  // namespace walrelay::event

@@ -16,7 +16,7 @@ namespace walrelay::relay {
     return {opened.commit_lsn, opened.commit_time.unix_microseconds(), opened.xid, ordinal};
 }
 
-/// Why so many bytes of a row can't become an event, if they can't.
+/// Why so many bytes of a row or message can't become an event, if they can't.
 [[nodiscard]] std::optional<std::string> size_fault(std::size_t bytes, std::uint64_t limit_bytes);
 
 /// Of a row whose table the routes don't fit (any more).
@@ -24,7 +24,7 @@ namespace walrelay::relay {
 
 /// How an operator gives a row up.
 inline constexpr const char* step_over_mend =
-    "To step over the row, put a route for it before the others, with `where` and `to: none`, and "
+    "To step over it, put a route for it before the others, with `where` and `to: none`, and "
     "restart the relay";
 
 /// Of a row or message that no route takes: both mends.

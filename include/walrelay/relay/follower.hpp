@@ -33,7 +33,7 @@ struct followed_delivery {
 
 /// A row, or a message that a route names.
 struct followed_event {
-    std::string id;  ///< empty where the table can't be mapped
+    std::string id;  ///< the row's place in the WAL where its table can't be mapped
     std::string table;
     event::row_position position;
     bool discarded = false;                         ///< `to: none`

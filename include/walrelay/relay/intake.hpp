@@ -57,12 +57,12 @@ private:
     void begin_unit(lsn commit_lsn, std::int64_t commit_time_us);
     void take(const pgoutput::row_inserted& row, postgres::frame&& received);
     void take(const pgoutput::message_emitted& message);
-    /// Routes one event and gives it to the engine. `bytes`: of the frame, or of the message's row.
-    void place(stored_event&& arrived, std::size_t bytes);
-    /// An event error: nothing more is sent, the event is named, and nothing behind it is
-    /// acknowledged.
+    /// Routes one event and gives it to the engine. `bytes` is what it holds in memory: the frame,
+    /// or the row that was made of a message; `content_bytes` what event_bytes is compared with.
+    void place(stored_event&& arrived, std::size_t bytes, std::size_t content_bytes);
+    /// An event error: nothing more is read, the event is named, and nothing from it on is
+    /// acknowledged. What stands before it is still sent.
     void halt_on(stored_event&& arrived, std::size_t bytes, std::string reason);
-    void count(const std::string& table);
     void ignore(const pgoutput::change_ignored& change);
     void fail(const std::string& what);
 

@@ -97,7 +97,7 @@ private:
 
     // of the process
     std::string state_ = "starting";
-    std::string trouble_;  ///< why it doesn't stream; empty when it does
+    std::string trouble_;  ///< why it doesn't stream, or which rows would never come
     std::string halt_text_;
     bool halted_by_sink_ = false;                       ///< what halt_text_ tells of
     std::optional<postgres::server_identity> history_;  ///< of the stream before this one
@@ -109,7 +109,7 @@ private:
     std::uint32_t barren_streams_ = 0;  ///< streams in a row that moved nothing
     time_point stream_start_{};
     lsn safe_at_start_;
-    time_point in_touch_at_ = std::chrono::steady_clock::now();  ///< Postgres answered last
+    std::optional<time_point> out_of_reach_since_;  ///< the first attempt without any answer
     std::uint64_t slot_retained_bytes_ = 0;
     std::uint64_t publications_checked_at_ = 0;  ///< WAL position of the last look at the catalog
     time_point last_probe_{};

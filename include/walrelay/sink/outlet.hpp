@@ -47,12 +47,14 @@ public:
 
 private:
     progress write_waiting();
+    void forget_written();
 
     int descriptor_;
     bool is_file_;
     std::string buffer_;
     std::size_t written_ = 0;  ///< of buffer_
     std::uint64_t done_ = 0;   ///< before buffer_
+    bool in_a_line_ = false;   ///< the byte before buffer_ ends no line
 };
 
 }  // namespace walrelay::sink

@@ -220,6 +220,19 @@ TEST_CASE("a full sink gets the same record first when it has room", "[lanes]") 
     CHECK(again->number == 1);
 }
 
+TEST_CASE("while a sink has no room no clock wakes its retries", "[lanes]") {
+    bench one{lane_depth::serial};
+    static_cast<void>(one.add(1));
+    const auto a = one.decisions.next(0, start);
+    one.decisions.attempt_ended(a->token, transient, start);
+    const auto retry = one.decisions.sink(0).wake_at();
+    REQUIRE(retry > start);
+    one.decisions.set_room(0, false);
+    CHECK((one.decisions.sink(0).wake_at() == never));
+    one.decisions.set_room(0, true);
+    CHECK((one.decisions.sink(0).wake_at() == retry));
+}
+
 TEST_CASE("when the stream ends only attempts on the wire are kept, and their outcome frees them",
           "[lanes]") {
     bench one{lane_depth::serial};

@@ -137,4 +137,5 @@ TEST_CASE("a refusal by a sink ends all sending, also of what stands before an u
     CHECK(decisions.halted()->event == refused);
     CHECK(decisions.halted()->sink);
     CHECK_FALSE(decisions.next(0, start));
+    CHECK_FALSE(decisions.wants_rows());  // nothing behind the unroutable row either
 }

@@ -34,8 +34,8 @@ TEST_CASE("a block names table, position and id") {
     CHECK(out == "walrelay.outbox 16/B374D848 row 3, id 0b9f\n");
     position.what = origin::message;
     out.clear();
-    sink::append_heading(out, "message:audit", position, "");
-    CHECK(out == "message:audit 16/B374D848 message 3\n");
+    sink::append_heading(out, "message:audit", position, "y");
+    CHECK(out == "message:audit 16/B374D848 message 3, id y\n");
     position.what = origin::lone_message;
     out.clear();
     sink::append_heading(out, "message:audit", position, "x");
