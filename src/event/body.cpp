@@ -1,7 +1,7 @@
 #include "body.hpp"
 
 #include "bytea.hpp"
-#include "type_oid.hpp"
+#include "walrelay/core/type_oid.hpp"
 
 namespace walrelay::event {
 

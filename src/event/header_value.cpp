@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "bytea.hpp"
-#include "type_oid.hpp"
+#include "walrelay/core/type_oid.hpp"
 
 namespace walrelay::event {
 

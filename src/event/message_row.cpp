@@ -5,9 +5,9 @@
 #include <cstring>
 #include <optional>
 
-#include "json_text.hpp"
 #include "position_id.hpp"
-#include "type_oid.hpp"
+#include "walrelay/core/json_text.hpp"
+#include "walrelay/core/type_oid.hpp"
 
 namespace walrelay::event {
 

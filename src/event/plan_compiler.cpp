@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "routed_table.hpp"
-#include "type_oid.hpp"
 #include "walrelay/core/escape.hpp"
+#include "walrelay/core/type_oid.hpp"
 
 namespace walrelay::event {
 

@@ -1,20 +1,11 @@
 #include "row_headers.hpp"
 
-#include "json_text.hpp"
+#include "walrelay/core/header_name.hpp"
+#include "walrelay/core/json_text.hpp"
 
 namespace walrelay::event {
 
 namespace {
-
-bool is_content_type(std::string_view name) noexcept {
-    constexpr std::string_view lower = "content-type";
-    if (name.size() != lower.size()) return false;
-    for (std::size_t i = 0; i < name.size(); ++i) {
-        const char c = name[i];
-        if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != lower[i]) return false;
-    }
-    return true;
-}
 
 error headers_error(std::string cause) {
     return {"", "", "headers: " + std::move(cause), ""};
@@ -35,7 +26,7 @@ result<void> header_list::add(std::string_view name, std::optional<std::string_v
         return headers_error("more than " + std::to_string(limit_row_header_bytes) +
                              " bytes of names and values");
     }
-    if (content_type_ == content_type::listed || !is_content_type(name)) {
+    if (content_type_ == content_type::listed || !same_name(name, "content-type")) {
         out_.headers.push_back({name, value});
     } else if (value) {
         out_.content_type = *value;

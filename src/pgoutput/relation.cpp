@@ -4,26 +4,28 @@
 #include <array>
 #include <utility>
 
+#include "walrelay/core/type_oid.hpp"
+
 namespace walrelay::pgoutput {
 
 namespace {
 
-/// Built-in types by name; their oids never change.
+/// Built-in types by name.
 constexpr std::array<std::pair<std::string_view, std::uint32_t>, 14> built_in{{
-    {"bool", 16},
-    {"bytea", 17},
-    {"int8", 20},
-    {"int2", 21},
-    {"int4", 23},
-    {"text", 25},
-    {"json", 114},
-    {"varchar", 1043},
-    {"date", 1082},
-    {"timestamp", 1114},
-    {"timestamptz", 1184},
-    {"numeric", 1700},
-    {"uuid", 2950},
-    {"jsonb", 3802},
+    {"bool", type_oid::boolean},
+    {"bytea", type_oid::bytea},
+    {"int8", type_oid::int8},
+    {"int2", type_oid::int2},
+    {"int4", type_oid::int4},
+    {"text", type_oid::text},
+    {"json", type_oid::json},
+    {"varchar", type_oid::varchar},
+    {"date", type_oid::date},
+    {"timestamp", type_oid::timestamp},
+    {"timestamptz", type_oid::timestamptz},
+    {"numeric", type_oid::numeric},
+    {"uuid", type_oid::uuid},
+    {"jsonb", type_oid::jsonb},
 }};
 
 }  // namespace

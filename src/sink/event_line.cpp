@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cctype>
 #include <cstddef>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base64.hpp"
 #include "walrelay/core/escape.hpp"
+#include "walrelay/core/json_text.hpp"
 
 namespace walrelay::sink {
 
@@ -48,7 +48,7 @@ void append_payload(std::string& out, const event::record& record) {
         out += '"';
         return;
     }
-    if (!record.body || !says_json(record.content_type) || !nlohmann::json::accept(*record.body)) {
+    if (!record.body || !says_json(record.content_type) || !is_json(*record.body)) {
         append_member(out, "payload", record.body);
         return;
     }

@@ -11,6 +11,7 @@
 #include "kafka/record_headers.hpp"
 #include "kafka/settings.hpp"
 #include "kafka/topic_name.hpp"
+#include "walrelay/core/header_name.hpp"
 
 namespace walrelay::sink {
 
@@ -44,7 +45,7 @@ bool may_be_shown(std::string_view name) {
     constexpr std::array<std::string_view, 4> harmless{"accept", "accept-language", "content-type",
                                                        "user-agent"};
     return std::any_of(harmless.begin(), harmless.end(),
-                       [&](std::string_view one) { return http::same_name(one, name); });
+                       [&](std::string_view one) { return same_name(one, name); });
 }
 
 class http_previewer final : public previewer {
@@ -92,7 +93,7 @@ private:
     /// A row can't bring a header that the sink map sets: by name it is the configured one.
     [[nodiscard]] bool is_masked(std::string_view name) const {
         return std::any_of(masked_.begin(), masked_.end(),
-                           [&](const std::string& one) { return http::same_name(one, name); });
+                           [&](const std::string& one) { return same_name(one, name); });
     }
 
     std::string server_;

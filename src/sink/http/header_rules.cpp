@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "walrelay/core/header_name.hpp"
+
 namespace walrelay::sink::http {
 
 namespace {
@@ -33,10 +35,6 @@ bool all_in(const byte_set& set, std::string_view text) noexcept {
                        [&](char c) { return set[static_cast<std::uint8_t>(c)]; });
 }
 
-constexpr char lower(char c) noexcept {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 bool begins_with(std::string_view name, std::string_view prefix) noexcept {
     return name.size() >= prefix.size() && same_name(name.substr(0, prefix.size()), prefix);
 }
@@ -54,12 +52,6 @@ bool is_token(std::string_view text) noexcept {
 
 bool is_field_value(std::string_view text) noexcept {
     return all_in(value_bytes, text);
-}
-
-bool same_name(std::string_view left, std::string_view right) noexcept {
-    return left.size() == right.size() &&
-           std::equal(left.begin(), left.end(), right.begin(),
-                      [](char a, char b) { return lower(a) == lower(b); });
 }
 
 bool is_reserved(std::string_view name) noexcept {

@@ -14,9 +14,6 @@ namespace walrelay::sink::http {
 /// above 0x7F that RFC 9110 tolerates are left out because it gives them no meaning.
 [[nodiscard]] bool is_field_value(std::string_view text) noexcept;
 
-/// Header names are equal without regard to ASCII case.
-[[nodiscard]] bool same_name(std::string_view left, std::string_view right) noexcept;
-
 /// Headers that frame the message, steer the connection or are walrelay's own: `host`,
 /// `content-length`, the hop-by-hop ones, `webhook-*` and `x-walrelay-*`. Neither a row nor the
 /// sink map may set them.

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "header_rules.hpp"
+#include "walrelay/core/header_name.hpp"
 
 namespace walrelay::sink::http {
 

@@ -8,6 +8,7 @@
 #include "../sequence_text.hpp"
 #include "header_rules.hpp"
 #include "walrelay/core/escape.hpp"
+#include "walrelay/core/header_name.hpp"
 #include "walrelay/core/lsn.hpp"
 
 namespace walrelay::sink::http {

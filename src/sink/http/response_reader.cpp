@@ -7,6 +7,7 @@
 
 #include "header_rules.hpp"
 #include "retry_after.hpp"
+#include "walrelay/core/header_name.hpp"
 
 namespace walrelay::sink::http {
 

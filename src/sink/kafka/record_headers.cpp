@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "../sequence_text.hpp"
+#include "walrelay/core/header_name.hpp"
 
 namespace walrelay::sink::kafka {
 
@@ -19,16 +20,6 @@ constexpr std::size_t most_row_headers = 64;
 constexpr std::size_t own_headers = 3;
 constexpr std::size_t push_headers = 4;
 constexpr std::size_t metadata_headers = 5;
-
-bool is_content_type(std::string_view name) noexcept {
-    if (name.size() != content_type_name.size()) return false;
-    for (std::size_t i = 0; i < name.size(); ++i) {
-        const char c = name[i];
-        const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-        if (lower != content_type_name[i]) return false;
-    }
-    return true;
-}
 
 /// Digits on the stack: nothing is allocated for a header but librdkafka's own copy.
 class digits {
@@ -64,7 +55,7 @@ void for_each_header(const event::record& record, bool metadata, Take&& take) {
     }
     bool row_has_content_type = false;
     for (const event::header_view& header : record.headers) {
-        row_has_content_type = row_has_content_type || is_content_type(header.name);
+        row_has_content_type = row_has_content_type || same_name(header.name, content_type_name);
         take(header.name, header.value);
     }
     if (!row_has_content_type && !record.content_type.empty()) {

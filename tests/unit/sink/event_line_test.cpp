@@ -114,6 +114,14 @@ TEST_CASE("what a sink would send has its topic or URL and all of its headers") 
     CHECK(out.back() == '\n');
 }
 
+TEST_CASE("a number that no double can hold is JSON all the same") {
+    event::record record = base();
+    record.body = "{\"n\": 1e400}";
+    std::string out;
+    sink::append_line(out, record, "console");
+    CHECK(out.find("\"payload\":{\"n\": 1e400}") != std::string::npos);
+}
+
 TEST_CASE("an event that is not sent says whether that is on purpose, and why") {
     sink::unsent_event event{"7",       "shop.mail", base().position,
                              "workers", false,       "NULL in a topic"};

@@ -1,4 +1,4 @@
-#include "json_text.hpp"
+#include "walrelay/core/json_text.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 #include "walrelay/core/escape.hpp"
 
-namespace walrelay::event {
+namespace walrelay {
 
 namespace {
 
@@ -286,4 +286,4 @@ std::string_view unescaped(std::string_view literal, std::string& scratch) {
     return std::string_view{scratch}.substr(start);
 }
 
-}  // namespace walrelay::event
+}  // namespace walrelay

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace walrelay::event {
+namespace walrelay {
 
 /// The text is one JSON value (RFC 8259) in UTF-8. Numbers may have any size: Postgres' have, and
 /// a library that reads them as doubles refuses 1e400. Depth costs a byte a level and no stack.
@@ -36,4 +36,4 @@ private:
 /// escapes, of what is appended to `scratch`, which is never longer than the literal.
 [[nodiscard]] std::string_view unescaped(std::string_view literal, std::string& scratch);
 
-}  // namespace walrelay::event
+}  // namespace walrelay
