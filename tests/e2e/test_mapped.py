@@ -55,6 +55,23 @@ def make_mail(database, partitioned):
     database.sql(f"ALTER PUBLICATION {database.publication} ADD TABLE shop.mail")
 
 
+def test_headers_are_made_of_columns_and_a_null_gives_none(db, receiver, relay):
+    db.sql("CREATE TABLE jobs (id int, body text, region text, rank int, trace text)")
+    db.sql(f"ALTER PUBLICATION {db.publication} ADD TABLE jobs")
+    shape = {
+        "id": "{id}",
+        "payload": "body",
+        "headers": {"x-place": "{region}-{rank}", "traceparent": "{trace}", "x-kind": "job"},
+    }
+    routes = [{"from": "public.jobs", "shape": shape, "to": "jobs"}, outbox_to("none")]
+    relay(config(db, {"jobs": {"http": {"url": receiver.url}}}, routes)).wait_ready()
+    db.sql("INSERT INTO jobs VALUES (1, 'x', 'eu', 3, '00-1'), (2, 'y', 'eu', 4, NULL)")
+    first, second = sorted(receiver.wait_for(2), key=lambda one: one.headers["webhook-id"])
+    assert first.headers["x-place"] == "eu-3" and first.headers["traceparent"] == "00-1"
+    assert first.headers["x-kind"] == second.headers["x-kind"] == "job"
+    assert second.headers["x-place"] == "eu-4" and "traceparent" not in second.headers
+
+
 @pytest.mark.every_major
 def test_a_mapped_table_arrives_as_its_shape_says(db, receiver, relay):
     make_mail(db, partitioned=False)
