@@ -126,8 +126,8 @@ result<settings> make_settings(const config::kafka_sink& entry, const std::strin
     made.message_max_bytes = effective_number(made.conf.get(), "message.max.bytes");
     made.queue_max_bytes = effective_number(made.conf.get(), "queue.buffering.max.kbytes") * 1024;
     made.batch_bytes = effective_number(made.conf.get(), "batch.size");
-    made.linger = std::chrono::milliseconds{
-        effective_number(made.conf.get(), "queue.buffering.max.ms")};
+    made.linger =
+        std::chrono::milliseconds{effective_number(made.conf.get(), "queue.buffering.max.ms")};
     return made;
 }
 

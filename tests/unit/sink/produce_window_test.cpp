@@ -27,7 +27,8 @@ TEST_CASE("a burst that has begun is not cut, and a pause ends it") {
     produce_window window{milliseconds{0}};
     auto now = start;
     CHECK(window.open(now, true));
-    for (int i = 0; i < 1000; ++i) CHECK(window.open(now += microseconds{20}, false));
+    for (int i = 0; i < 1000; ++i)
+        CHECK(window.open(now += microseconds{20}, false));
     CHECK_FALSE(window.open(now += microseconds{60}, false));
     // Asking in vain keeps nothing open.
     CHECK_FALSE(window.open(now += microseconds{20}, false));
