@@ -147,10 +147,12 @@ class Relay:
             lambda: f"the log says {pattern!r}\n{self.log()[-3000:]}",
         )
 
-    def get(self, path):
+    def get(self, path, token=None):
         """The status and body of an answer of the admin endpoint; (0, '') while it isn't there."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        request = urllib.request.Request(self.admin + path, headers=headers)
         try:
-            with urllib.request.urlopen(self.admin + path, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
