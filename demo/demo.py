@@ -135,7 +135,7 @@ def settings(cluster, url):
         },
         "sinks": {
             "shipping": {"http": {"url": f"{url}/{{topic}}"}},
-            "workers": {"http": {"url": f"{url}/work/{{queue}}"}},
+            "workers": {"http": {"url": f"{url}/jobs/{{queue}}"}},
             "mailer": {"http": {"url": f"{url}/mail"}},
         },
         "routes": [
@@ -300,7 +300,7 @@ class Demo:
             for name in ("webhook-id", "idempotency-key", "x-walrelay-key", "x-walrelay-type"):
                 if name in request.headers:
                     say(f"       {name + ':':<17}{request.headers[name]}")
-        missing = {"/orders", "/work/parcels", "/mail"} - {request.path for request in arrived}
+        missing = {"/orders", "/jobs/parcels", "/mail"} - {request.path for request in arrived}
         if missing or not all(json.loads(one.body) for one in arrived):
             sys.exit(f"order {order}: {', '.join(missing)} got nothing")
         headline("`walrelay tail` saw the same on a slot of its own, and delivered nothing")

@@ -1,8 +1,5 @@
 #include "judge_local.hpp"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -12,20 +9,12 @@
 #include <variant>
 
 #include "running_relay.hpp"
+#include "walrelay/config/reader.hpp"
 #include "walrelay/core/escape.hpp"
 
 namespace walrelay::cli {
 
 namespace {
-
-/// Through its group is how a relay reads a file of somebody else's.
-bool others_may_read(const std::string& path) {
-    struct stat status {};
-
-    if (::stat(path.c_str(), &status) != 0) return false;
-    const mode_t too_many = status.st_uid == ::geteuid() ? S_IRGRP | S_IROTH : S_IROTH;
-    return (status.st_mode & too_many) != 0;
-}
 
 bool sounds_secret(std::string name) {
     std::transform(name.begin(), name.end(), name.begin(),
@@ -83,6 +72,7 @@ local_facts gather_local(const config::model& model, const std::string& file) {
                 found.answering_slot = slot->get<std::string>();
         }
     }
+    const auto others_may_read = config::secret_sources::of_process().others_may_read;
     if (others_may_read(file)) {
         std::ifstream stream{file, std::ios::binary};
         const std::string yaml{std::istreambuf_iterator<char>{stream}, {}};

@@ -20,18 +20,6 @@ using sink::topic_facts;
 
 constexpr std::chrono::hours soon{14 * 24};
 
-/// The text of a template without columns; nothing if it has some.
-std::optional<std::string> constant_text(const std::string& written) {
-    const auto parts = parse_template(written);
-    if (!parts) return std::nullopt;
-    std::string text;
-    for (const auto& part : *parts) {
-        if (part.is_column) return std::nullopt;
-        text += part.text;
-    }
-    return text;
-}
-
 void add_once(std::vector<std::string>& list, std::string text) {
     if (std::find(list.begin(), list.end(), text) == list.end()) list.push_back(std::move(text));
 }
@@ -356,7 +344,8 @@ topic_list topics_of(const config::model& model, std::size_t sink) {
         if (std::find(route.to.begin(), route.to.end(), sink) == route.to.end()) continue;
         const auto written = event::topic_template(route);
         if (written.empty()) continue;
-        if (auto text = constant_text(written)) {
+        const auto parts = parse_template(written);
+        if (auto text = parts ? constant_text(*parts) : std::nullopt) {
             add_once(list.constant, std::move(*text));
         } else {
             add_once(list.templates, written);

@@ -78,6 +78,15 @@ result<std::vector<template_part>> parse_template(std::string_view text) {
     return parts;
 }
 
+std::optional<std::string> constant_text(const std::vector<template_part>& parts) {
+    std::string text;
+    for (const template_part& part : parts) {
+        if (part.is_column) return std::nullopt;
+        text += part.text;
+    }
+    return text;
+}
+
 bool glob_matches(std::string_view glob, std::string_view text) noexcept {
     // The last '*' may take ever more of the text; an earlier one never has to, because what
     // stands between two of them matches best as far left as it can. So one way back is enough.

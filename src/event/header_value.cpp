@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "bytea.hpp"
+#include "walrelay/core/base64.hpp"
 #include "walrelay/core/type_oid.hpp"
 
 namespace walrelay::event {
@@ -73,18 +74,11 @@ std::string_view instant_text(std::string_view value, std::string& scratch) {
 }
 
 std::string_view bytes_text(std::string_view value, std::string& scratch) {
-    constexpr std::string_view digits =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const std::size_t start = scratch.size();
     if (!append_bytes(scratch, value)) return value;
     const std::size_t end = scratch.size();
-    for (std::size_t at = start; at < end; at += 3) {
-        std::uint32_t group = 0;
-        for (std::size_t i = at; i < at + 3; ++i)
-            group = (group << 8) | (i < end ? static_cast<std::uint8_t>(scratch[i]) : 0U);
-        for (std::size_t i = 0; i < 4; ++i)
-            scratch += i > end - at ? '=' : digits[(group >> (18 - 6 * i)) & 63];
-    }
+    scratch.reserve(end + (end - start + 2) / 3 * 4);
+    append_base64(scratch, std::string_view{scratch}.substr(start));
     return std::string_view{scratch}.substr(end);
 }
 

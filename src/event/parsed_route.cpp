@@ -1,13 +1,12 @@
 #include "parsed_route.hpp"
 
-#include "walrelay/event/router.hpp"
-
 #include <limits>
 
 #include "destination.hpp"
 #include "url_path.hpp"
 #include "walrelay/core/escape.hpp"
 #include "walrelay/event/message_row.hpp"
+#include "walrelay/event/router.hpp"
 
 namespace walrelay::event {
 
@@ -111,19 +110,6 @@ std::string topic_template(const config::route& route) {
     const auto* mapped = std::get_if<config::mapped_shape>(&route.shape);
     if (mapped == nullptr) return "{topic}";
     return mapped->debezium ? "outbox.event.{aggregatetype}" : "";
-}
-
-std::string to_string(const config::position& at) {
-    return at.file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
-}
-
-std::optional<std::string> constant_text(const template_parts& parts) {
-    std::string text;
-    for (const template_part& part : parts) {
-        if (part.is_column) return std::nullopt;
-        text += part.text;
-    }
-    return text;
 }
 
 result<parsed_route> parse_route(const config::model& model, std::size_t index) {

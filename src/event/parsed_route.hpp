@@ -49,12 +49,6 @@ struct parsed_route {
     std::vector<std::pair<std::string, template_parts>> header_values;
 };
 
-/// "file:line:column".
-[[nodiscard]] std::string to_string(const config::position& at);
-
-/// The text of a template without columns.
-[[nodiscard]] std::optional<std::string> constant_text(const template_parts& parts);
-
 /// Errors name the route or the sink by file:line:column.
 [[nodiscard]] result<parsed_route> parse_route(const config::model& model, std::size_t index);
 

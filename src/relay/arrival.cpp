@@ -4,6 +4,20 @@
 
 namespace walrelay::relay {
 
+event::row_position position_of(const pgoutput::message_emitted& message,
+                                const pgoutput::stream_reader& reader, std::uint32_t ordinal) {
+    using origin = event::row_position::origin;
+    event::row_position position;
+    if (message.transactional) {
+        position = position_of(*reader.open_transaction(), ordinal);
+        position.what = origin::message;
+    } else {
+        position.commit_lsn = message.position;
+        position.what = origin::lone_message;
+    }
+    return position;
+}
+
 std::optional<std::string> size_fault(std::size_t bytes, std::uint64_t limit_bytes) {
     if (bytes <= limit_bytes) return std::nullopt;
     return "it has " + std::to_string(bytes) + " bytes, limits.event_bytes is " +

@@ -7,12 +7,12 @@
 #include <random>
 
 #include "walrelay/core/escape.hpp"
-#include "walrelay/engine/start_check.hpp"
 #include "walrelay/event/message_row.hpp"
 #include "walrelay/postgres/catalog.hpp"
 #include "walrelay/relay/arrival.hpp"
 #include "walrelay/relay/link_options.hpp"
 #include "walrelay/relay/preflight.hpp"
+#include "walrelay/relay/standby.hpp"
 
 namespace walrelay::relay {
 
@@ -22,11 +22,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// What the session lowers wal_sender_timeout to.
-constexpr milliseconds longest_sender_timeout{30'000};
-constexpr milliseconds longest_status_period{10'000};
-constexpr milliseconds probe_period{3'000};
-constexpr milliseconds probe_timeout{2'000};
 constexpr milliseconds leave_timeout{2'000};
 
 /// Two tails of one process id may meet on a server that two hosts share.
@@ -41,13 +36,6 @@ std::string temporary_name() {
 
 time_point now() {
     return std::chrono::steady_clock::now();
-}
-
-pgoutput::pg_time clock_time() {
-    using namespace std::chrono;
-    const auto unix_us =
-        duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
-    return pgoutput::pg_time{unix_us - pgoutput::pg_time{}.unix_microseconds()};
 }
 
 /// What the server says when a slot can't be made, with what mends it here.
@@ -111,10 +99,7 @@ asio::awaitable<std::optional<error>> follower::look(postgres::connection& link)
         co_return error{"follow", link.where(), "the role " + role + " lacks REPLICATION",
                         "ALTER ROLE " + role + " REPLICATION"};
     }
-    milliseconds timeout{settings->wal_sender_timeout_ms};
-    if (timeout.count() <= 0 || timeout > longest_sender_timeout) timeout = longest_sender_timeout;
-    status_period_ = std::min(longest_status_period, timeout / 3);
-
+    status_period_ = status_period(settings->wal_sender_timeout_ms);
     const auto published = co_await postgres::read_publications(link, model_.source.publications);
     if (!published) co_return published.error().what;
     co_return judge_publications(*published, model_, *routes_);
@@ -156,19 +141,11 @@ asio::awaitable<error> follower::stream_until_end() {
         }
         if (now() < probe_at) continue;
         probe_at = now() + probe_period;
-        if (paused_ && co_await server_is_stopping())
-            co_return error{"follow", "slot " + slot_, "the server is stopping", ""};
+        if (!paused_) continue;
+        const bool stopping = co_await server_is_stopping(loop_.get_executor(), model_.source);
+        if (stopping) co_return error{"follow", "slot " + slot_, "the server is stopping", ""};
     }
     co_return *end_;
-}
-
-/// A server that stops waits until its walsenders have sent all, for ever where nobody reads on.
-asio::awaitable<bool> follower::server_is_stopping() {
-    postgres::connect_options options = link_options(model_.source, "probe");
-    options.timeout = probe_timeout;
-    const auto probe =
-        co_await postgres::connection::open(loop_.get_executor(), std::move(options));
-    co_return !probe && engine::server_is_stopping(probe.error().sqlstate);
 }
 
 /// A walsender that waits for transactions doesn't see that we have gone, and its slot would hold
@@ -233,13 +210,7 @@ void follower::show(const pgoutput::message_emitted& message) {
     const std::uint32_t ordinal = message.transactional ? next_message_++ : 0;
     if (!plan) return;
     event_ = {};
-    if (message.transactional) {
-        event_.position = position_of(*reader_.open_transaction(), ordinal);
-        event_.position.what = event::row_position::origin::message;
-    } else {
-        event_.position.commit_lsn = message.position;
-        event_.position.what = event::row_position::origin::lone_message;
-    }
+    event_.position = position_of(message, reader_, ordinal);
     const event::message_row made{message.content, event_.position};
     show(*plan, made.row(), message.content.size());
 }
@@ -254,10 +225,9 @@ void follower::show(const event::table_plan& plan, const pgoutput::tuple_view& r
             event_.reason = no_route_fault(plan, event_.position.what);
             break;
         case event::routing::verdict::discarded: {
-            const config::position& at = model_.routes[routed.route].at;
             event_.discarded = true;
-            event_.reason = "the route at " + at.file + ":" + std::to_string(at.line) + ":" +
-                            std::to_string(at.column) + " says to: none";
+            event_.reason =
+                "the route at " + to_string(model_.routes[routed.route].at) + " says to: none";
             break;
         }
         case event::routing::verdict::routed:
@@ -298,7 +268,7 @@ void follower::tell() {
 /// wait for us.
 void follower::send_status() {
     if (!reader_.open_transaction()) read_ = std::max(read_, reader_.last_end());
-    stream_->send_status({read_, read_, read_, clock_time(), false});
+    stream_->send_status({read_, read_, read_, pg_now(), false});
 }
 
 void follower::on_end(postgres::sql_error end) {

@@ -5,15 +5,11 @@
 #include "walrelay/core/escape.hpp"
 #include "walrelay/event/message_row.hpp"
 #include "walrelay/relay/arrival.hpp"
+#include "walrelay/relay/standby.hpp"
 
 namespace walrelay::relay {
 
 namespace {
-
-std::int64_t unix_microseconds() {
-    using namespace std::chrono;
-    return duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
-}
 
 const char* name_of(pgoutput::change_ignored::kind what) {
     switch (what) {
@@ -90,19 +86,12 @@ void intake::take(const pgoutput::row_inserted& row, postgres::frame&& received)
 /// on, so it was resolved before exactly if that is safe.
 void intake::take(const pgoutput::message_emitted& message) {
     const auto plan = routes_.message_plan(message.prefix);
-    event::row_position position;
-    if (message.transactional) {
-        // All are counted: an id doesn't change with the routes.
-        position = position_of(*reader_.open_transaction(), next_message_++);
-        if (!plan || resolved_before_) return;
-        position.what = event::row_position::origin::message;
-    } else {
-        if (!plan) return;
-        position.commit_lsn = message.position;
-        position.what = event::row_position::origin::lone_message;
-        begin_unit(lsn{message.position.value - 1}, unix_microseconds());
-    }
+    // All are counted: an id doesn't change with the routes.
+    const std::uint32_t ordinal = message.transactional ? next_message_++ : 0;
+    if (!plan) return;
+    if (!message.transactional) begin_unit(lsn{message.position.value - 1}, unix_microseconds());
     if (!resolved_before_) {
+        const event::row_position position = position_of(message, reader_, ordinal);
         ++counters_.received[plan->table()];
         event::message_row made{message.content, position};
         const pgoutput::tuple_view row = made.row();

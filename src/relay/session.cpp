@@ -8,6 +8,7 @@
 #include "walrelay/relay/arrival.hpp"
 #include "walrelay/relay/link_options.hpp"
 #include "walrelay/relay/relay.hpp"
+#include "walrelay/relay/standby.hpp"
 
 namespace walrelay::relay {
 
@@ -20,31 +21,17 @@ constexpr std::uint32_t barren_streams_max = 3;
 constexpr duration drain_limit = std::chrono::seconds{10};
 constexpr duration server_shutdown_grace = std::chrono::seconds{5};
 constexpr duration last_record_limit = std::chrono::seconds{2};
-constexpr duration probe_period = std::chrono::seconds{3};
 constexpr duration catalog_period = std::chrono::seconds{10};
 /// What is due already, and was not done, waits for something else (a sink that is full, a record
 /// under way): asking again at once would only spin.
 constexpr duration shortest_timer = std::chrono::milliseconds{5};
-constexpr std::chrono::milliseconds probe_timeout{2000};
-constexpr std::chrono::milliseconds longest_sender_timeout{30'000};
 
 time_point now() {
     return std::chrono::steady_clock::now();
 }
 
-/// A third of what the walsender waits for, and never more than ten seconds.
-duration status_period(std::int64_t sender_timeout_ms) {
-    std::chrono::milliseconds timeout{sender_timeout_ms};
-    if (timeout.count() <= 0 || timeout > longest_sender_timeout) timeout = longest_sender_timeout;
-    return std::min<duration>(std::chrono::seconds{10}, timeout / 3);
-}
-
 pgoutput::standby_status to_status(const engine::status_message& told) {
-    using namespace std::chrono;
-    const auto unix_us =
-        duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
-    const pgoutput::pg_time clock{unix_us - pgoutput::pg_time{}.unix_microseconds()};
-    return {told.written, told.flushed, told.flushed, clock, false};
+    return {told.written, told.flushed, told.flushed, pg_now(), false};
 }
 
 bool same_timeline(const postgres::server_identity& a, const postgres::server_identity& b) {
@@ -264,10 +251,8 @@ asio::awaitable<void> relay::probe_server() {
     const bool nothing_moves = !desk_.moves(now(), probe_period);
     if (!(nothing_moves || intake_->paused()) || now() - last_probe_ < probe_period) co_return;
     last_probe_ = now();
-    postgres::connect_options options = link_options(model_.source, "probe");
-    options.timeout = probe_timeout;
-    auto probe = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
-    if (!probe && engine::server_is_stopping(probe.error().sqlstate)) {
+    const bool stopping = co_await server_is_stopping(loop_.get_executor(), model_.source);
+    if (stopping) {
         server_stopping_ = true;
         wakeup_.notify();
     }

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <optional>
 
-#include "base64.hpp"
+#include "walrelay/core/base64.hpp"
 #include "walrelay/core/escape.hpp"
 #include "walrelay/core/json_text.hpp"
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <optional>
 
-#include "base64.hpp"
+#include "walrelay/core/base64.hpp"
 #include "walrelay/core/escape.hpp"
 
 namespace walrelay::sink {

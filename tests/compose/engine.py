@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 from support import downloads
+from support.processes import run_quietly
 
 keeper = pathlib.Path(__file__).with_name("engine_keeper.py")
 packages = ["containerd", "docker-cli", "docker-compose", "docker.io"]
@@ -192,14 +193,4 @@ def _fill(folder):
 
 
 def _quietly(command, folder):
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))}\n{done.stdout}")
+    run_quietly(command, " ".join(map(str, command)), cwd=folder)

@@ -7,11 +7,11 @@ there already, or that can be pulled, is used as it is.
 import hashlib
 import pathlib
 import shutil
-import subprocess
 import tempfile
 
 from engine import debian, mirror
 from support import downloads
+from support.processes import run_quietly
 
 recipes = pathlib.Path(__file__).with_name("images")
 base = "debian:trixie-slim"
@@ -81,7 +81,7 @@ class StandIns:
             )
         with tempfile.TemporaryDirectory(prefix="wr-image-") as folder:
             archive = pathlib.Path(folder, "root.tar")
-            made = subprocess.run(
+            run_quietly(
                 [
                     "mmdebstrap",
                     "--quiet",
@@ -91,14 +91,8 @@ class StandIns:
                     archive,
                     f"deb {mirror()} {debian} main",
                 ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
+                "mmdebstrap failed",
             )
-            if made.returncode:
-                raise RuntimeError(f"mmdebstrap failed:\n{made.stdout}")
             self._engine.docker("import", f"--change=LABEL {label}={debian}", archive, base)
 
 

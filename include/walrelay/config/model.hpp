@@ -21,6 +21,11 @@ struct position {
     int column = 0;
 };
 
+/// "file:line:column"
+[[nodiscard]] inline std::string to_string(const position& at) {
+    return at.file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
+}
+
 /// `source:`
 struct source {
     std::string conninfo;  ///< with secrets filled in: never log it

@@ -2,6 +2,7 @@
 // ("billing.*"). Only their syntax: what a column name means is decided by who fills the template.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,9 @@ struct template_part {
 /// The error's cause tells the byte offset and what is wrong there, and never quotes the text,
 /// because a template may have been made with a secret.
 [[nodiscard]] result<std::vector<template_part>> parse_template(std::string_view text);
+
+/// The text of a template without columns; nothing if it has some.
+[[nodiscard]] std::optional<std::string> constant_text(const std::vector<template_part>& parts);
 
 /// `*` stands for any run of characters (also none), `?` for one UTF-8 character (a byte that is
 /// not part of one counts as one), all else for itself; case-sensitive, there is no escape. Takes

@@ -16,6 +16,11 @@ namespace walrelay::relay {
     return {opened.commit_lsn, opened.commit_time.unix_microseconds(), opened.xid, ordinal};
 }
 
+/// Of a message that was just read. `ordinal` counts those of its transaction, if it has one.
+[[nodiscard]] event::row_position position_of(const pgoutput::message_emitted& message,
+                                              const pgoutput::stream_reader& reader,
+                                              std::uint32_t ordinal);
+
 /// Why so many bytes of a row or message can't become an event, if they can't.
 [[nodiscard]] std::optional<std::string> size_fault(std::size_t bytes, std::uint64_t limit_bytes);
 

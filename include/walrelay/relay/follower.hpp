@@ -89,7 +89,6 @@ private:
     boost::asio::awaitable<std::optional<error>> look(postgres::connection& link);
     boost::asio::awaitable<std::optional<error>> start(postgres::connection& link);
     boost::asio::awaitable<error> stream_until_end();
-    boost::asio::awaitable<bool> server_is_stopping();
     void show(const pgoutput::row_inserted& row, std::size_t bytes);
     void show(const pgoutput::message_emitted& message);
     void show(const event::table_plan& plan, const pgoutput::tuple_view& row, std::size_t bytes);
@@ -111,7 +110,7 @@ private:
     std::unique_ptr<postgres::replication_stream> stream_;
     pgoutput::stream_reader reader_;
     int server_process_ = 0;
-    std::chrono::milliseconds status_period_{};
+    duration status_period_{};
     lsn read_;  ///< everything before is read
     std::uint32_t next_message_ = 0;
     bool paused_ = false;

@@ -7,7 +7,6 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 import uuid
@@ -16,7 +15,7 @@ import confluent_kafka
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from . import downloads
-from .processes import accepts, free_port, kill, spawn
+from .processes import accepts, free_port, kill, run_quietly, spawn
 from .wait import until
 
 _names = itertools.count(1)
@@ -101,19 +100,13 @@ class Broker:
     def _format(self):
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         properties = str(self.folder / "server.properties")
-        done = subprocess.run(
+        run_quietly(
             self._java(
                 "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties, heap="64m"
             ),
+            "the broker's folder can't be formatted",
             cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
         )
-        if done.returncode:
-            raise RuntimeError(f"the broker's folder can't be formatted:\n{done.stdout}")
 
     # Life cycle
 

@@ -31,6 +31,21 @@ def free_port():
     raise RuntimeError("no free port on 127.0.0.1 between 12000 and 31999")
 
 
+def run_quietly(command, failure, **options):
+    """A command to its end; what it printed is told if it fails."""
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        **options,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{failure}:\n{done.stdout}")
+
+
 def accepts(port):
     """Whether something listens on the port."""
     with socket.socket() as probe:

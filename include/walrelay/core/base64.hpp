@@ -6,8 +6,9 @@
 #include <string>
 #include <string_view>
 
-namespace walrelay::sink {
+namespace walrelay {
 
+/// `bytes` may be a part of `out` that was reserved far enough.
 inline void append_base64(std::string& out, std::string_view bytes) {
     constexpr std::string_view alphabet =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -23,4 +24,4 @@ inline void append_base64(std::string& out, std::string_view bytes) {
     }
 }
 
-}  // namespace walrelay::sink
+}  // namespace walrelay
