@@ -84,7 +84,9 @@ client::client(boost::asio::io_context& loop, producer_ptr producer, observer& t
 
 client::~client() {
     if (!producer_) return;
-    purge();
+    rd_kafka_purge(producer_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+                                        RD_KAFKA_PURGE_F_NON_BLOCKING);
+    if (purger_.joinable()) purger_.join();
     close();
     producer_.reset();
 }
@@ -149,9 +151,16 @@ void client::ask_limit(const char* topic) {
 }
 
 void client::purge() {
-    // Without NON_BLOCKING it waits for each broker's thread, and one may be looking up a name.
-    rd_kafka_purge(producer_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-                                        RD_KAFKA_PURGE_F_NON_BLOCKING);
+    if (std::exchange(purging_, true)) return;
+    auto over = [this, alive = std::weak_ptr(alive_)] {
+        if (alive.expired()) return;
+        purging_ = false;
+        told_.on_turn_end();
+    };
+    purger_ = std::jthread([producer = producer_.get(), over = std::move(over), &loop = loop_] {
+        rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        boost::asio::post(loop, over);
+    });
 }
 
 rd_kafka_resp_err_t client::fatal_error(std::string& text) const {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "handles.hpp"
 #include "walrelay/core/result.hpp"
@@ -66,7 +67,11 @@ public:
     void ask_limit(const char* topic);
 
     /// Gives up what has no report yet, in librdkafka's queues and on the wire; the reports follow.
+    /// A turn's end follows when it is over.
     void purge();
+
+    /// A purge is under way: it would give up what is handed over now, too.
+    [[nodiscard]] bool purging() const noexcept { return purging_; }
 
     /// Records without a report.
     [[nodiscard]] std::size_t pending() const noexcept { return pending_; }
@@ -79,7 +84,8 @@ public:
     [[nodiscard]] rd_kafka_resp_err_t fatal_error(std::string& text) const;
     [[nodiscard]] bool is_dead() const;
 
-    /// Takes the producer out; its end may block and is the caller's. Only when nothing is pending.
+    /// Takes the producer out; its end may block and is the caller's. Only when nothing is pending,
+    /// and no purge under way.
     [[nodiscard]] producer_ptr release();
 
 private:
@@ -102,9 +108,13 @@ private:
     std::string_view last_name_;  ///< into topics_; rows of one topic mostly follow each other
     rd_kafka_topic_t* last_topic_ = nullptr;
     std::size_t pending_ = 0;
+    bool purging_ = false;
     /// Handlers that are queued in the loop hold a weak copy: they find out that the client is
     /// gone.
     std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
+    /// Waits for a purge: each broker's thread has its part in it, and one may be looking up a
+    /// name.
+    std::jthread purger_;
 };
 
 }  // namespace walrelay::sink::kafka

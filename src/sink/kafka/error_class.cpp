@@ -156,4 +156,8 @@ std::string error_text(rd_kafka_resp_err_t code) {
     return std::string(rd_kafka_err2str(code)) + " (" + rd_kafka_err2name(code) + ")";
 }
 
+std::string broker_text(std::string_view text, std::size_t longest) {
+    return printable(text.substr(0, text.rfind(" (after ")), longest);
+}
+
 }  // namespace walrelay::sink::kafka

@@ -3,6 +3,8 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "walrelay/engine/outcome.hpp"
@@ -19,5 +21,9 @@ namespace walrelay::sink::kafka {
 
 /// "Broker: Not enough in-sync replicas (NOT_ENOUGH_REPLICAS)".
 [[nodiscard]] std::string error_text(rd_kafka_resp_err_t code);
+
+/// librdkafka's text about a broker without its tail "(after 5ms in state CONNECT, 1 identical
+/// error(s))": the same trouble is to be the same text. Printable, `longest` bytes at most.
+[[nodiscard]] std::string broker_text(std::string_view text, std::size_t longest);
 
 }  // namespace walrelay::sink::kafka

@@ -16,23 +16,18 @@ namespace {
 
 using engine::outcome_class;
 
+constexpr std::size_t longest_text = 400;
 constexpr std::size_t smallest_batch_bytes = 16 * 1024;
 /// A record that is being sent again just when a purge comes may be missed by it.
 constexpr std::chrono::seconds purge_period{1};
 /// How long records wait under a trouble that may be over before it is shown.
 constexpr std::chrono::seconds stale_trouble{1};
 constexpr std::chrono::milliseconds first_reopen_wait{100};
-constexpr std::chrono::milliseconds longest_reopen_wait{10'000};
+constexpr std::chrono::milliseconds longest_reopen_wait{2'000};
 
 admission refuse(engine::outcome& refusal, std::string why) {
     refusal = {.what = outcome_class::event_final, .reason = std::move(why)};
     return admission::refused;
-}
-
-/// librdkafka's text about a broker without its tail "(after 5ms in state CONNECT, 1 identical
-/// error(s))": the same trouble is to be the same text.
-std::string broker_text(std::string_view text) {
-    return printable(text.substr(0, text.rfind(" (after ")), 400);
 }
 
 }  // namespace
@@ -187,7 +182,7 @@ engine::outcome kafka_sink::purged_by_fatal_error() const {
 }
 
 void kafka_sink::on_error(rd_kafka_resp_err_t code, std::string_view text) {
-    const std::string safe = broker_text(text);
+    const std::string safe = broker_text(text, longest_text);
     // A fatal error comes under its own code.
     if (client_->is_dead()) {
         client_is_dead();
@@ -207,7 +202,7 @@ void kafka_sink::on_error(rd_kafka_resp_err_t code, std::string_view text) {
 void kafka_sink::on_turn_end() {
     const bool reported = std::exchange(reported_, false);
     limit_asked_in_turn_ = false;
-    const bool drained = !client_ || client_->pending() == 0;
+    const bool drained = !client_ || (client_->pending() == 0 && !client_->purging());
     if (phase_ == phase::draining && drained) {
         phase_timer_.cancel();
         phase_ = phase::open;
@@ -226,7 +221,7 @@ void kafka_sink::on_turn_end() {
 void kafka_sink::client_is_dead() {
     if (phase_ == phase::dying || phase_ == phase::replacing) return;
     fatal_code_ = client_->fatal_error(fatal_text_);
-    fatal_text_ = error_text(fatal_code_) + ": " + printable(fatal_text_, 400);
+    fatal_text_ = error_text(fatal_code_) + ": " + printable(fatal_text_, longest_text);
     trouble_.happened("the Kafka producer failed and is made anew: " + fatal_text_);
     phase_ = phase::dying;
     drain();
