@@ -91,6 +91,15 @@ private:
         if (told("SASL") || told("uthentication")) {
             one.mends.push_back(option("properties") +
                                 ": sasl.mechanism, sasl.username, sasl.password");
+            if (found_.outdated_scram) {
+                one.mends.emplace_back(
+                    "with brokers of Kafka 4 and later: librdkafka 2.6.1, or another sasl.mechanism"
+                    " than SCRAM: they refuse that of older versions whatever the password");
+            }
+        } else if (told("SSL alert")) {
+            one.mends.push_back(option("properties") +
+                                ": ssl.certificate.location and ssl.key.location, of a certificate "
+                                "whose authority the brokers trust");
         } else if (told("SSL") || told("certificate")) {
             one.mends.push_back(option("properties") +
                                 ": security.protocol and ssl.ca.location as the brokers want them");

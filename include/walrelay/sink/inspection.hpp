@@ -32,6 +32,7 @@ struct topic_facts {
 struct kafka_facts {
     std::string settings_fault;  ///< librdkafka does not take the properties; nothing else then
     std::vector<std::string> faults;  ///< of connections, each once: name, port, TLS, SASL
+    bool outdated_scram = false;      ///< logs in by SCRAM, in a way that Kafka 4 refuses
     bool answered = false;            ///< some broker gave its metadata
     int brokers = 0;
     std::optional<bool> auto_create_topics;

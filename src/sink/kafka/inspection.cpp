@@ -1,11 +1,13 @@
 #include <librdkafka/rdkafka.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <memory>
 #include <string_view>
 #include <utility>
 
+#include "error_class.hpp"
 #include "handles.hpp"
 #include "settings.hpp"
 #include "walrelay/core/escape.hpp"
@@ -40,6 +42,18 @@ std::optional<std::uint64_t> number(const char* text) {
 std::optional<bool> truth(const char* text) {
     if (text == nullptr) return std::nullopt;
     return std::string_view(text) == "true";
+}
+
+/// Whether it logs in by SCRAM as librdkafka did before 2.6.1, with its nonce in it twice: Kafka 4
+/// takes that for a wrong password.
+bool has_outdated_scram(const rd_kafka_conf_t& conf) {
+    constexpr int mended = 0x020601ff;
+    std::array<char, 64> mechanism{};
+    std::size_t size = mechanism.size();
+    return rd_kafka_version() < mended &&
+           rd_kafka_conf_get(&conf, "sasl.mechanisms", mechanism.data(), &size) ==
+               RD_KAFKA_CONF_OK &&
+           std::string_view(mechanism.data()).starts_with("SCRAM");
 }
 
 /// A handle for questions: a consumer, because what a producer asks creates topics where the broker
@@ -119,9 +133,12 @@ private:
             const auto code = rd_kafka_event_error(event.get());
             if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
                 continue;  // says no more than the rest
+            auto text = broker_text(rd_kafka_event_error_string(event.get()), longest_fault);
+            // A client's certificate is refused when the handshake is over here: that comes as a
+            // connection which broke.
             refused_ = refused_ || code == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
-                       code == RD_KAFKA_RESP_ERR__SSL;
-            auto text = printable(rd_kafka_event_error_string(event.get()), longest_fault);
+                       code == RD_KAFKA_RESP_ERR__SSL ||
+                       text.find("SSL alert number") != std::string::npos;
             const auto known = std::find(found.faults.begin(), found.faults.end(), text);
             if (known == found.faults.end() && found.faults.size() < most_faults)
                 found.faults.push_back(std::move(text));
@@ -241,6 +258,7 @@ kafka_facts inspect_kafka(const config::kafka_sink& entry, const std::string& na
         return found;
     }
     found.message_max_bytes = made->message_max_bytes;
+    found.outdated_scram = has_outdated_scram(*made->conf);
     std::string text(512, '\0');
     // What contradicts itself as a producer is found by making one; it connects to nothing yet.
     {

@@ -60,13 +60,16 @@ class Broker:
             raise
 
     def _configure(self, properties):
-        controller = free_port()
+        controller = f"127.0.0.1:{free_port()}"
+        listeners = self._listeners(controller)
+        addresses = [f"{name}://{address}" for name, (_, address) in listeners.items()]
+        protocols = [f"{name}:{protocol}" for name, (protocol, _) in listeners.items()]
         settings = {
             "process.roles": "broker,controller",
             "node.id": 1,
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": ",".join(addresses),
+            "listener.security.protocol.map": ",".join(protocols),
             "controller.listener.names": "CONTROLLER",
             "log.dirs": self.folder / "data",
             "auto.create.topics.enable": "false",
@@ -86,6 +89,10 @@ class Broker:
         text = "".join(f"{name}={value}\n" for name, value in settings.items())
         (self.folder / "server.properties").write_text(text, encoding="ascii")
 
+    def _listeners(self, controller):
+        """Name to protocol and address."""
+        return {"PLAINTEXT": ("PLAINTEXT", self.bootstrap), "CONTROLLER": ("PLAINTEXT", controller)}
+
     def _java(self, main, *arguments, heap="512m"):
         return [
             "java",
@@ -97,12 +104,15 @@ class Broker:
             *arguments,
         ]
 
-    def _format(self):
+    def _format(self, *arguments):
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         properties = str(self.folder / "server.properties")
         run_quietly(
             self._java(
-                "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties, heap="64m"
+                "kafka.tools.StorageTool",
+                *("format", "-t", cluster, "-c", properties),
+                *arguments,
+                heap="64m",
             ),
             "the broker's folder can't be formatted",
             cwd=self.folder,

@@ -83,8 +83,15 @@ TEST_CASE("Brokers that do not answer stop, with what the connections said") {
     CHECK(mends_with(one, "sinks.events.kafka.brokers"));
     found.faults = {"SASL authentication error: Authentication failed"};
     CHECK(mends_with(only_remark(found), "sasl.username"));
+    CHECK_FALSE(mends_with(only_remark(found), "librdkafka 2.6.1"));
+    found.outdated_scram = true;
+    CHECK(mends_with(only_remark(found), "librdkafka 2.6.1"));
     found.faults = {"SSL handshake failed: certificate verify failed"};
     CHECK(mends_with(only_remark(found), "ssl.ca.location"));
+    found.faults = {
+        "Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: "
+        "SSL alert number 42"};
+    CHECK(mends_with(only_remark(found), "ssl.certificate.location"));
 }
 
 TEST_CASE("Properties that librdkafka does not take stop") {
