@@ -215,6 +215,26 @@ def test_rows_of_one_key_keep_commit_order_in_kafka_on_the_partition_of_murmur2(
         assert record.partition == partition_of(record.key, 4), record.key
 
 
+def test_b12_a_topic_that_gets_more_partitions_goes_on_and_says_that_keys_move(db, broker, relay):
+    topic = broker.create_topic(partitions=2)
+    properties = {"topic.metadata.refresh.interval.ms": 200}
+    process = relay(to_kafka(db, broker, topic, kafka={"properties": properties})).wait_ready()
+    emit(db, 1, 100, keys=50)
+    until(lambda: process.delivered("events") == 100, what="two partitions")
+    broker.add_partitions(topic, 8)
+    process.wait_log(f"sink events: topic {topic}.*from 2 to 8")
+    emit(db, 101, 200, keys=50)
+    wait_all_acknowledged(db, 201)
+    records = broker.everything(topic)
+    assert_all_arrived([one for one in records if number_of(one) <= 100], range(1, 101))
+    assert_all_arrived([one for one in records if number_of(one) > 100], range(101, 202))
+    assert repeats(records) == 0
+    for record in records:
+        partitions = 2 if number_of(record) <= 100 else 8
+        assert record.partition == partition_of(record.key, partitions), record
+    assert process.ready()
+
+
 def test_a_row_for_kafka_and_http_is_acknowledged_only_when_both_have_it(
     db, broker, receiver, relay
 ):

@@ -36,12 +36,14 @@ def run_check(tmp_path):
     return run
 
 
-def test_b7_password_and_rights_over_tls_deliver_and_check_finds_nothing_that_stops(
-    db, secured, relay, check
+@pytest.mark.parametrize("who", ["relay", "CN=client"])
+def test_b7_a_password_or_a_certificate_and_rights_deliver_and_check_finds_nothing_that_stops(
+    db, secured, relay, check, who
 ):
     topic = secured.create_topic()
-    secured.allow(topic, "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")
-    settings = to_kafka(db, secured, topic, kafka=secured.by_password())
+    secured.allow(topic, "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS", who=who)
+    sink = secured.by_password() if who == secured.user else secured.by_certificate("client")
+    settings = to_kafka(db, secured, topic, kafka=sink)
     code, [found], said = check(settings, "sink events")
     assert code == 0 and found["text"] == "1 broker answers", said
     assert secured.password not in said

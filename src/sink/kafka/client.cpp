@@ -246,9 +246,22 @@ void client::serve_other(rd_kafka_event_t& event) {
         case RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT:
             serve_limits(event);
             break;
+        case RD_KAFKA_EVENT_LOG:
+            serve_log(event);
+            break;
         default:
-            break;  // a log line says in more words what an error event says
+            break;
     }
+}
+
+/// Nothing but its log tells of new partitions. What else a log line says, an error event says in
+/// fewer words.
+void client::serve_log(rd_kafka_event_t& event) {
+    const char* facility = nullptr;
+    const char* text = nullptr;
+    int level = 0;
+    if (rd_kafka_event_log(&event, &facility, &text, &level) != 0) return;
+    if (std::string_view(facility) == "PARTCNT") told_.on_partitions_changed(text);
 }
 
 /// Without the right to read a topic's configuration the answer is an error, and nothing is told.

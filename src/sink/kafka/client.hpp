@@ -36,6 +36,8 @@ public:
         /// The answer to ask_limit(): max.message.bytes of a topic. Nothing is told if there is
         /// none.
         virtual void on_topic_limit(std::string_view topic, std::size_t bytes) = 0;
+        /// A topic has another number of partitions than before, in librdkafka's words.
+        virtual void on_partitions_changed(std::string_view text) = 0;
         /// After a portion of the above. Last in a turn: may destroy the client.
         virtual void on_turn_end() = 0;
 
@@ -95,6 +97,7 @@ private:
     void serve();
     [[nodiscard]] bool serve_portion();
     void serve_other(rd_kafka_event_t& event);
+    void serve_log(rd_kafka_event_t& event);
     void serve_limits(rd_kafka_event_t& event);
     void close() noexcept;
 

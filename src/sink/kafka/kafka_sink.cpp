@@ -30,6 +30,12 @@ admission refuse(engine::outcome& refusal, std::string why) {
     return admission::refused;
 }
 
+/// "host:port" of librdkafka's "host:port/1: Connect failed".
+std::string_view broker_of(std::string_view text) {
+    const auto name = text.substr(0, text.find(": "));
+    return name.substr(0, name.rfind('/'));
+}
+
 }  // namespace
 
 kafka_sink::kafka_sink(boost::asio::io_context& loop, const config::kafka_sink& entry,
@@ -188,15 +194,36 @@ void kafka_sink::on_error(rd_kafka_resp_err_t code, std::string_view text) {
         client_is_dead();
     } else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         if (trouble_.any()) return;  // it says more, as "authentication failed" does
-        trouble_.happened("no broker of " + brokers_ +
-                          " reachable: " + (broker_cause_.empty() ? safe : broker_cause_));
+        no_broker_answers(broker_cause_.empty() ? safe : broker_cause_);
     } else if (const auto what = class_of(code);
                what == outcome_class::endpoint || what == outcome_class::unknown) {
         broker_cause_ = safe;
-        trouble_.happened(error_text(code) + ": " + safe);
+        something_is_wrong(error_text(code) + ": " + safe);
     } else {
         broker_cause_ = safe;  // one broker of several: the others go on
+        if (trouble_.any() && broker_of(safe) == unreachable_) no_broker_answers(safe);
     }
+}
+
+void kafka_sink::something_is_wrong(std::string text) {
+    unreachable_.clear();
+    trouble_.happened(std::move(text));
+}
+
+/// Told of them all once, and then of each: of the one that is quoted the newest counts. It hung up
+/// first, and librdkafka guessed why; then it refuses connections.
+void kafka_sink::no_broker_answers(const std::string& cause) {
+    trouble_.happened("no broker of " + brokers_ + " reachable: " + cause);
+    unreachable_ = broker_of(cause);
+}
+
+/// "[thrd:main]: Topic orders partition count changed from 2 to 8", told once.
+void kafka_sink::on_partitions_changed(std::string_view text) {
+    const auto at = text.find("opic ");
+    if (at == std::string_view::npos || text.ends_with(" to 0")) return;  // 0: it was deleted
+    events_.on_notice(index_, "t" + printable(text.substr(at), longest_text) +
+                                  ": keys go to other partitions from here on");
+    trouble_.talked_over();
 }
 
 void kafka_sink::on_turn_end() {
@@ -222,7 +249,7 @@ void kafka_sink::client_is_dead() {
     if (phase_ == phase::dying || phase_ == phase::replacing) return;
     fatal_code_ = client_->fatal_error(fatal_text_);
     fatal_text_ = error_text(fatal_code_) + ": " + printable(fatal_text_, longest_text);
-    trouble_.happened("the Kafka producer failed and is made anew: " + fatal_text_);
+    something_is_wrong("the Kafka producer failed and is made anew: " + fatal_text_);
     phase_ = phase::dying;
     drain();
 }
@@ -274,7 +301,7 @@ void kafka_sink::reopen_later() {
 void kafka_sink::reopen() {
     if (auto started = start(); !started) {
         ++deaths_;
-        trouble_.happened(started.error().text());
+        something_is_wrong(started.error().text());
         show_trouble();
         reopen_later();
         return;

@@ -56,8 +56,11 @@ private:
     void on_report(const rd_kafka_message_t& report) override;
     void on_error(rd_kafka_resp_err_t code, std::string_view text) override;
     void on_topic_limit(std::string_view topic, std::size_t bytes) override;
+    void on_partitions_changed(std::string_view text) override;
     void on_turn_end() override;
 
+    void something_is_wrong(std::string text);
+    void no_broker_answers(const std::string& cause);
     void explain_size(const rd_kafka_message_t& report, engine::outcome& outcome);
 
     admission not_taken(rd_kafka_resp_err_t code, const event::record& record,
@@ -98,6 +101,7 @@ private:
     std::size_t batch_bytes_ = 0;  ///< what batch.size had to be lowered to; 0: as configured
 
     std::string broker_cause_;  ///< the last thing that a broker's connection failed of
+    std::string unreachable_;   ///< the broker that the trouble quotes, if it is that none answers
     trouble trouble_;
     bool stale_timer_runs_ = false;
     boost::asio::steady_timer stale_timer_;

@@ -51,8 +51,9 @@ std::vector<property> defaults(const config::limits& limits) {
         // A topic that isn't there is told after 5 s, not after 30 s.
         {"topic.metadata.propagation.max.ms", "5000"},
         {"delivery.report.only.error", "false"},
-        // Errors only, and to the queue: librdkafka would write on stderr, between the log's lines.
-        {"log_level", "3"},
+        // To the queue: librdkafka would write on stderr, between the log's lines. As far as
+        // notices: one tells that a topic got more partitions.
+        {"log_level", "5"},
         {"log.queue", "true"},
     };
 }

@@ -17,6 +17,12 @@ public:
         told_newest_ = false;
     }
 
+    /// Another notice was given, which is no trouble: the next one says again what is.
+    void talked_over() noexcept {
+        shown_ = true;
+        told_newest_ = false;
+    }
+
     /// A record was delivered.
     void over() noexcept { text_.clear(); }
 

@@ -12,7 +12,7 @@ import time
 import uuid
 
 import confluent_kafka
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from . import downloads
 from .processes import accepts, free_port, kill, run_quietly, spawn
@@ -137,7 +137,7 @@ class Broker:
         )
 
     def _answers(self):
-        assert self._process.poll() is None, f"the broker ended:\n{self.log()[-2000:]}"
+        assert not self.ended(), f"the broker ended:\n{self.log()[-2000:]}"
         if not accepts(self.port):
             return False
         try:
@@ -148,12 +148,16 @@ class Broker:
     def stop(self, timeout=30):
         """Asks the broker to stop and waits for it."""
         self._process.terminate()
-        until(lambda: self._process.poll() is not None, timeout, "the broker stops")
+        until(self.ended, timeout, "the broker stops")
         kill(self._process)
 
     def kill(self):
         """A crash of the broker's process; what it had acknowledged is in the page cache."""
         kill(self._process)
+
+    def ended(self):
+        """Whether the broker's process has ended, by itself or not."""
+        return self._process.poll() is not None
 
     def pause(self):
         """The broker keeps its connections and answers nothing until resume()."""
@@ -193,6 +197,11 @@ class Broker:
             lambda: self._has_leaders(name, partitions), 30, f"topic {name} has leaders", every=0.05
         )
         return name
+
+    def add_partitions(self, name, partitions):
+        """Lets the topic have `partitions` in all, and waits for their leaders."""
+        self.admin().create_partitions([NewPartitions(name, partitions)])[name].result(30)
+        until(lambda: self._has_leaders(name, partitions), 30, "the new ones have leaders")
 
     def delete_topic(self, name):
         self.admin().delete_topics([name])[name].result(30)

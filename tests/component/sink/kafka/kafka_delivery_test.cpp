@@ -1,6 +1,7 @@
 // What arrives in Kafka.
 #include <cstring>
 #include <deque>
+#include <fstream>
 
 #include "kafka_fixture.hpp"
 #include "support/kafka_consumer.hpp"
@@ -43,7 +44,7 @@ std::int32_t java_partition(std::string_view key, std::int32_t partitions) {
 
 }  // namespace
 
-TEST_CASE("the test's own hash is the one that Java's producer uses", "[kafka]") {
+TEST_CASE("B13: the test's own hash is the one that Java's producer uses", "[kafka]") {
     CHECK(murmur2("kafka") == 0xd067cf64);
     CHECK(murmur2("giberish123456789") == 0x8f552b0c);
     CHECK(murmur2("1234") == 0x9fc97b14);
@@ -199,7 +200,7 @@ TEST_CASE("a record of Debezium's style arrives with its id, the row's headers a
                                     {"tenant", std::nullopt}});
 }
 
-TEST_CASE("a key goes to the partition where Java's producer puts it", "[kafka]") {
+TEST_CASE("B13: a key goes to the partition where Java's producer puts it", "[kafka]") {
     mock_cluster cluster;
     cluster.create_topic("orders", 7);
     kafka_fixture relay(cluster.bootstraps());
@@ -218,6 +219,30 @@ TEST_CASE("a key goes to the partition where Java's producer puts it", "[kafka]"
         INFO("key " << record.key.value_or("(none)"));
         REQUIRE(record.key);
         CHECK(record.partition == java_partition(*record.key, 7));
+    }
+}
+
+TEST_CASE("B13: a thousand keys go where Kafka's own console producer put them", "[kafka]") {
+    std::ifstream file(WALRELAY_SOURCE_DIR "/tests/fixtures/kafka/java_partitions.txt");
+    std::map<std::string, std::int32_t> expected;
+    std::int32_t partition = 0;
+    for (std::string key; file >> partition >> key;)
+        expected.emplace(key, partition);
+    REQUIRE(expected.size() == 1000);
+
+    mock_cluster cluster;
+    cluster.create_topic("orders", 7);
+    kafka_fixture relay(cluster.bootstraps());
+    for (const auto& [key, java_put_it] : expected) {
+        CHECK(java_partition(key, 7) == java_put_it);
+        REQUIRE(relay.send(kafka_fixture::record("orders", key, "{}")) == admission::pending);
+    }
+    REQUIRE(relay.all_told());
+    const auto got = kafka_consumer(cluster.bootstraps(), "orders", 7).read(expected.size());
+    REQUIRE(got.size() == expected.size());
+    for (const kafka_record& record : got) {
+        INFO("key " << record.key.value_or("(none)"));
+        CHECK(record.partition == expected.at(record.key.value()));
     }
 }
 
@@ -246,7 +271,7 @@ TEST_CASE(
         REQUIRE(got[i].value == std::to_string(i));
 }
 
-TEST_CASE("a full queue is flow control, and room is told", "[kafka]") {
+TEST_CASE("B9: a full queue is flow control, and room is told", "[kafka]") {
     mock_cluster cluster;
     cluster.create_topic("orders", 1);
     kafka_fixture relay(cluster.bootstraps(), {{"queue.buffering.max.messages", "10"}});

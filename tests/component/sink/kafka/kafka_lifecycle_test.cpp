@@ -14,7 +14,7 @@ using sink::admission;
 }  // namespace
 
 TEST_CASE(
-    "a broker that is down is named while records wait, and they are delivered when it is back",
+    "B1: a broker that goes is named while records wait, and they are delivered when it is back",
     "[kafka]") {
     mock_cluster cluster;
     cluster.create_topic("orders", 1);
@@ -41,7 +41,7 @@ TEST_CASE(
         CHECK(got[static_cast<std::size_t>(i)].value == std::to_string(i));
 }
 
-TEST_CASE("a broker that is down at the start is named as soon as a record waits for it",
+TEST_CASE("B2: a broker that is down at the start is named as soon as a record waits for it",
           "[kafka]") {
     // Port 1 of the loopback: nobody listens there.
     kafka_fixture relay("127.0.0.1:1");
@@ -124,7 +124,7 @@ TEST_CASE("a purge while the broker is away ends as well", "[kafka]") {
     CHECK(relay.heard.count(outcome_class::transient) == 100);
 }
 
-TEST_CASE("a producer with a fatal error is replaced, and nothing waits for ever", "[kafka]") {
+TEST_CASE("B10: a producer with a fatal error is replaced, and nothing waits for ever", "[kafka]") {
     mock_cluster cluster;
     cluster.create_topic("orders", 1);
     kafka_fixture relay(cluster.bootstraps(), {{"batch.num.messages", "1"}, {"linger.ms", "0"}});
