@@ -15,6 +15,9 @@ using engine::outcome_class;
 
 /// All addresses of the host together.
 constexpr auto limit_connect = 5s;
+/// The first look at each of several addresses, as long as none is known to answer: one that
+/// swallows connections must not hold up those that work.
+constexpr auto limit_first_look = 500ms;
 /// What servers allow at least (nginx and others 60 s and more, Node 5 s) when they say nothing.
 constexpr auto usual_idle = 4s;
 constexpr auto longest_idle = 60s;
@@ -26,6 +29,8 @@ constexpr auto fresh_enough = 1ms;
 /// An answer's body is read so that the connection can be used again, not for what it says.
 constexpr std::uint64_t limit_drain_bytes = 64 * 1024;
 constexpr auto limit_drain = 1s;
+/// 100, 102 and 103 before the answer; without an end they would keep the loop busy.
+constexpr int limit_interim_answers = 100;
 constexpr std::size_t limit_kept_bytes = 64 * 1024;
 
 time_point now() {
@@ -85,10 +90,13 @@ void connection::on_addresses(const boost::system::error_code& failure,
 }
 
 void connection::connect_to_all(time_point now) {
+    bool known = false;
     if (settings_.answered) {
         const auto best = std::find(addresses_.begin(), addresses_.end(), *settings_.answered);
-        if (best != addresses_.end()) std::rotate(addresses_.begin(), best, best + 1);
+        known = best != addresses_.end();
+        if (known) std::rotate(addresses_.begin(), best, best + 1);
     }
+    first_looks_ = known || addresses_.size() == 1 ? 0 : addresses_.size();
     next_address_ = 0;
     connect_next(now);
 }
@@ -97,7 +105,10 @@ void connection::connect_next(time_point now) {
     state_ = state::connecting;
     // A silent address may use up its share, not the time of those behind it.
     const auto left = static_cast<duration::rep>(addresses_.size() - next_address_);
-    set_deadline(now + std::max(duration{0}, connect_ends_ - now) / left);
+    auto share = std::max(duration{0}, connect_ends_ - now) / left;
+    if (next_address_ < first_looks_ && left > 1)
+        share = std::min<duration>(share, limit_first_look);
+    set_deadline(now + share);
     transport_ = settings_.make_transport(*this);
     transport_->open(addresses_[next_address_++]);
 }
@@ -120,6 +131,7 @@ void connection::on_open() {
 void connection::send() {
     state_ = state::exchanging;
     answer_begun_ = false;
+    interim_answers_ = 0;
     answer_.restart();
     set_deadline(attempt_ends_);
     transport_->write(head_, body_);
@@ -153,6 +165,9 @@ void connection::read_answer() {
         }
         const bool interim = answer_.status() / 100 == 1 && answer_.status() != 101;
         if (!interim) return judge();
+        if (++interim_answers_ > limit_interim_answers) {
+            return fail(outcome_class::transient, "malformed answer: interim answers without end");
+        }
         answer_.restart();
     }
 }
@@ -186,7 +201,8 @@ void connection::judge() {
 /// The rest of a body behind an outcome that was told.
 void connection::drain() {
     transport_->consume(answer_.take(transport_->input()));
-    if (!answer_.fault().empty() || answer_.body_taken() > limit_drain_bytes) {
+    if (!answer_.fault().empty() || answer_.body_taken() > limit_drain_bytes ||
+        transport_->full()) {
         drop();
     } else if (!answer_.done()) {
         return transport_->read();
@@ -202,7 +218,8 @@ void connection::settle_down(time_point now) {
     if (const auto promised = answer_.idle_timeout()) {
         idle_for = std::clamp(duration{*promised - 1s}, duration{0}, duration{longest_idle});
     }
-    const bool stray_bytes = !transport_->input().empty();
+    // Left where they are they would be taken for the answer to the next request.
+    const bool stray_bytes = !transport_->input().empty() || transport_->has_more();
     if (stray_bytes || idle_for == duration{0} || now >= opened_at_ + longest_life) return drop();
     state_ = state::idle;
     idle_since_ = now;
@@ -258,6 +275,9 @@ void connection::expire(time_point now) {
             return fail(outcome_class::transient,
                         "resolve " + settings_.server + ": no answer from the name server");
         case state::connecting:
+            // Slow and not dead, perhaps: with more time, behind the others.
+            if (next_address_ <= first_looks_ && next_address_ < addresses_.size())
+                addresses_.push_back(addresses_[next_address_ - 1]);
             if (next_address_ < addresses_.size() && now < connect_ends_) {
                 drop();
                 return connect_next(now);

@@ -123,11 +123,13 @@ private:
     time_point attempt_ends_ = never;
     bool reused_ = false;        ///< the transport has carried an earlier attempt
     bool answer_begun_ = false;  ///< at least one byte of an answer came
+    int interim_answers_ = 0;
 
     // The connection.
     std::shared_ptr<transport> transport_;
     name_lookup::endpoints addresses_;
     std::size_t next_address_ = 0;
+    std::size_t first_looks_ = 0;  ///< so many addresses get a short time at first
     time_point connect_ends_ = never;
     time_point opened_at_{};
     time_point idle_since_{};

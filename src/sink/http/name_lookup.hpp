@@ -13,8 +13,9 @@
 namespace walrelay::sink::http {
 
 /// Asks the system's resolver anew for each group of connections: connections that are opened while
-/// it works share its answer, because Asio has one thread for all names of a process and a name
-/// server that is silent would otherwise be waited for once a connection.
+/// it works share its answer. Each question has a thread of its own, which nobody waits for: a name
+/// server that is silent, for half a minute as the system is set by default, holds up neither the
+/// other sinks nor the end of the process.
 class name_lookup {
 public:
     using endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
@@ -30,6 +31,9 @@ public:
     };
 
     name_lookup(boost::asio::io_context& loop, const origin& where);
+    ~name_lookup();
+    name_lookup(const name_lookup&) = delete;
+    name_lookup& operator=(const name_lookup&) = delete;
 
     /// The address itself where the URL holds one: nothing to look up. Else empty.
     [[nodiscard]] const endpoints& literal() const noexcept { return literal_; }
@@ -39,15 +43,17 @@ public:
     void leave(user& who) noexcept;
 
 private:
+    struct way_back;
+
+    void ask();
     void answer(const boost::system::error_code& failure, const endpoints& found);
 
-    boost::asio::ip::tcp::resolver resolver_;
     std::string host_;
     std::string service_;
     endpoints literal_;
     bool under_way_ = false;
     std::vector<user*> waiting_;
-    std::shared_ptr<name_lookup*> self_;  ///< what handlers hold on to weakly
+    std::shared_ptr<way_back> way_back_;
 };
 
 }  // namespace walrelay::sink::http

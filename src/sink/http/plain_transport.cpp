@@ -71,13 +71,17 @@ void plain_transport::read() {
         if (self->user_ == nullptr) return;
         if (failure)
             return self->user_->on_broken({engine::outcome_class::transient, cause_of(failure)});
-        self->filled_ += size;
+        self->grow(size);
         self->user_->on_input();
     });
 }
 
 bool plain_transport::readable() {
     return has_input(socket_);
+}
+
+bool plain_transport::has_more() {
+    return !room_was_left_ && has_input(socket_);
 }
 
 void plain_transport::close() noexcept {

@@ -15,6 +15,7 @@ public:
     void write(std::string_view head, std::string_view body) override;
     void read() override;
     [[nodiscard]] bool readable() override;
+    [[nodiscard]] bool has_more() override;
     void close() noexcept override;
 
 private:

@@ -90,12 +90,19 @@ public:
         stream_.async_read_some(room(), [self](const error_code& failure, std::size_t size) {
             if (self->user_ == nullptr) return;
             if (failure) return self->user_->on_broken(self->explain(failure));
-            self->filled_ += size;
+            self->grow(size);
             self->user_->on_input();
         });
     }
 
     bool readable() override { return has_input(stream_.next_layer()); }
+
+    /// One read gives one record; Asio may have taken those behind it out of the socket already.
+    bool has_more() override {
+        SSL* const session = stream_.native_handle();
+        return SSL_has_pending(session) == 1 || BIO_ctrl_pending(SSL_get_rbio(session)) > 0 ||
+               readable();
+    }
 
     void close() noexcept override {
         user_ = nullptr;

@@ -27,6 +27,15 @@ boost::asio::mutable_buffer transport::room() {
     return {input_.data() + filled_, input_.size() - filled_};
 }
 
+void transport::grow(std::size_t size) noexcept {
+    filled_ += size;
+    room_was_left_ = filled_ < input_.size();
+}
+
+bool transport::full() const noexcept {
+    return filled_ == largest_room_bytes;
+}
+
 std::string cause_of(const boost::system::error_code& failure) {
     return failure == boost::asio::error::eof ? "connection closed by the server"
                                               : failure.message();

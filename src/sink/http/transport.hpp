@@ -65,6 +65,12 @@ public:
     /// Bytes or the end are waiting in the socket.
     [[nodiscard]] virtual bool readable() = 0;
 
+    /// More than input() had come when it was read last. Between reads.
+    [[nodiscard]] virtual bool has_more() = 0;
+
+    /// No room for another read: input() must be consumed first.
+    [[nodiscard]] bool full() const noexcept;
+
     /// The user hears nothing any more, nothing of `body` is looked at any more, the socket is
     /// closed.
     virtual void close() noexcept = 0;
@@ -74,11 +80,14 @@ protected:
 
     /// Room behind input() for the next read.
     [[nodiscard]] boost::asio::mutable_buffer room();
+    /// `size` bytes were read into room().
+    void grow(std::size_t size) noexcept;
 
     user* user_;  ///< none after close()
     writing write_state_ = writing::done;
     std::string input_;
     std::size_t filled_ = 0;
+    bool room_was_left_ = true;  ///< the last read did not fill its room
 };
 
 /// "connect" errors and the rest in the system's words.

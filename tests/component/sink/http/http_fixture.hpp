@@ -3,10 +3,12 @@
 
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -24,6 +26,26 @@ using engine::outcome_class;
 inline bool contains(std::string_view text, std::string_view part) {
     return text.find(part) != std::string_view::npos;
 }
+
+/// Holds scripts back until the test lets them go.
+class gate {
+public:
+    void open() {
+        const std::lock_guard lock{mutex_};
+        open_ = true;
+        changed_.notify_all();
+    }
+
+    void wait() {
+        std::unique_lock lock{mutex_};
+        changed_.wait_for(lock, 20s, [this] { return open_; });
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool open_ = false;
+};
 
 /// Keeps every outcome, and fails the test on a second one for the same attempt.
 class outcome_log final : public sink::listener {

@@ -1,0 +1,187 @@
+// Names and addresses: what is refused, unknown, silent, or a black hole.
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <optional>
+
+#include "http_fixture.hpp"
+#include "http_server.hpp"
+#include "network.hpp"
+
+using namespace walrelay;
+using namespace walrelay::test;
+
+namespace {
+
+/// Of all connections that this program has tried, those to one of these, in order.
+std::vector<std::string> tried_among(const std::vector<std::string>& some) {
+    std::vector<std::string> out;
+    for (auto& address : tried_addresses()) {
+        if (std::find(some.begin(), some.end(), address) != some.end())
+            out.push_back(std::move(address));
+    }
+    return out;
+}
+
+/// An IPv6 black hole, or one of IPv4 where the machine has no IPv6.
+struct silent_address {
+    silent_address() {
+        try {
+            hole.emplace("::1");
+            ip = "::1";
+            text = "[::1]:" + std::to_string(hole->port());
+        } catch (const std::runtime_error&) {
+            hole.emplace("127.0.0.1");
+            ip = "127.0.0.1";
+            text = "127.0.0.1:" + std::to_string(hole->port());
+        }
+    }
+
+    std::optional<black_hole> hole;
+    std::string ip;
+    std::string text;
+};
+
+}  // namespace
+
+TEST_CASE("C5: a refused connection is transient and names where it went") {
+    const auto port = std::to_string(closed_port());
+    http_fixture fixture{"http://127.0.0.1:" + port};
+    const auto outcome = fixture.deliver();
+    CHECK(outcome.what == outcome_class::transient);
+    CHECK(outcome.reason == "connect to 127.0.0.1:" + port + ": Connection refused");
+}
+
+TEST_CASE("C5: a name with several addresses is tried at each of them") {
+    const http_server server{always(ok)};
+    const stand_in_name name{"several.test", [&] {
+                                 return stand_in_name::endpoints{{"127.0.0.1", closed_port()},
+                                                                 {"127.0.0.1", closed_port()},
+                                                                 {"127.0.0.1", server.port()}};
+                             }};
+    http_fixture fixture{"http://several.test:1"};
+    fixture.options.connections = 8;
+    std::vector<std::uint64_t> attempts;
+    for (int i = 0; i < 8; ++i)
+        attempts.push_back(fixture.start());
+    for (const auto attempt : attempts)
+        CHECK(fixture.finish(attempt).what == outcome_class::delivered);
+}
+
+TEST_CASE("C5: a name that does not exist is transient and named, and is asked for again") {
+    std::atomic<int> asked = 0;
+    const http_server server{always(ok)};
+    const stand_in_name name{"new.test", [&] {
+                                 if (++asked == 1) return stand_in_name::endpoints{};
+                                 return stand_in_name::endpoints{{"127.0.0.1", server.port()}};
+                             }};
+    http_fixture fixture{"http://new.test:81/"};
+    const auto outcome = fixture.deliver();
+    CHECK(outcome.what == outcome_class::transient);
+    CHECK(contains(outcome.reason, "resolve new.test:81: Host not found"));
+    CHECK(fixture.deliver().what == outcome_class::delivered);
+
+    http_fixture by_system{"http://does-not-exist.invalid:81/"};
+    const auto real = by_system.deliver();
+    CHECK(real.what == outcome_class::transient);
+    CHECK(real.reason.rfind("resolve does-not-exist.invalid:81: ", 0) == 0);
+}
+
+TEST_CASE(
+    "C5: a name server that never answers costs the timeout, and neither another sink nor the end "
+    "waits for it") {
+    gate silence;
+    std::atomic<int> answers = 0;
+    const http_server server{always(ok)};
+    const stand_in_name silent_name{"silent.test", [&] {
+                                        silence.wait();
+                                        ++answers;
+                                        return stand_in_name::endpoints{{"127.0.0.1", 1}};
+                                    }};
+    const stand_in_name good_name{"good.test", [&] {
+                                      return stand_in_name::endpoints{{"127.0.0.1", server.port()}};
+                                  }};
+    {
+        http_fixture fixture{"http://silent.test:80"};
+        fixture.options.timeout = 200ms;
+        for (int i = 0; i < 2; ++i) {
+            const auto outcome = fixture.deliver();
+            CHECK(outcome.what == outcome_class::transient);
+            CHECK(outcome.reason == "resolve silent.test:80: no answer from the name server");
+        }
+        const auto silent_sink = std::move(fixture.sink);
+        fixture.options.url = "http://good.test:80";
+        fixture.options.timeout = 10s;
+        CHECK(fixture.deliver().what == outcome_class::delivered);
+        CHECK(answers == 0);
+    }
+    CHECK(answers == 0);
+    silence.open();
+}
+
+TEST_CASE("C5: an answer of the name server that comes too late is heard by nobody") {
+    gate late;
+    {
+        const stand_in_name name{"late.test", [&] {
+                                     late.wait();
+                                     return stand_in_name::endpoints{{"127.0.0.1", 1}};
+                                 }};
+        http_fixture fixture{"http://late.test:80"};
+        const auto running = boost::asio::make_work_guard(fixture.loop);
+        fixture.start();
+        fixture.sink.reset();
+        late.open();
+        fixture.loop.run_for(50ms);
+        CHECK(fixture.log.outcomes.empty());
+    }
+    CHECK(tried_among({"127.0.0.1:1"}).empty());
+}
+
+TEST_CASE("C5: an address that swallows connections costs the timeout") {
+    const black_hole hole{"127.0.0.1"};
+    const std::string server = "127.0.0.1:" + std::to_string(hole.port());
+    http_fixture fixture{"http://" + server};
+    fixture.options.timeout = 300ms;
+    const auto outcome = fixture.deliver();
+    CHECK(outcome.what == outcome_class::transient);
+    CHECK(outcome.reason == "connect to " + server + ": no answer");
+}
+
+TEST_CASE(
+    "C5: an IPv6 black hole beside a working IPv4 address costs half a second once, and no "
+    "attempt") {
+    const silent_address hole;
+    const http_server server{[](peer& client) {
+        if (!client.request().empty()) client.send(ok);
+    }};
+    const std::string working = "127.0.0.1:" + std::to_string(server.port());
+    const stand_in_name name{"both.test", [&] {
+                                 return stand_in_name::endpoints{{hole.ip, hole.hole->port()},
+                                                                 {"127.0.0.1", server.port()}};
+                             }};
+    http_fixture fixture{"http://both.test:80"};
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 3; ++i)
+        CHECK(fixture.deliver().what == outcome_class::delivered);
+    // Half of the five seconds for connecting, if the two had shared them.
+    CHECK(std::chrono::steady_clock::now() - begin < 2s);
+    CHECK(tried_among({hole.text, working}) ==
+          std::vector<std::string>{hole.text, working, working, working});
+}
+
+TEST_CASE("C5: where all addresses are silent each gets a second look, and the rest of the time") {
+    const silent_address first;
+    const black_hole second{"127.0.0.1"};
+    const std::string second_text = "127.0.0.1:" + std::to_string(second.port());
+    const stand_in_name name{"none.test", [&] {
+                                 return stand_in_name::endpoints{{first.ip, first.hole->port()},
+                                                                 {"127.0.0.1", second.port()}};
+                             }};
+    http_fixture fixture{"http://none.test:80"};
+    fixture.options.timeout = 1600ms;
+    const auto outcome = fixture.deliver();
+    CHECK(outcome.what == outcome_class::transient);
+    CHECK(outcome.reason == "connect to none.test:80 (" + second_text + "): no answer");
+    CHECK(tried_among({first.text, second_text}) ==
+          std::vector<std::string>{first.text, second_text, first.text, second_text});
+}
