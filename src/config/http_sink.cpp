@@ -94,6 +94,33 @@ std::optional<status_range> parse_status_range(std::string_view text) {
     return out;
 }
 
+/// "500/s", "100/m" or "10/h".
+std::optional<request_rate> parse_rate(std::string_view text) {
+    constexpr std::uint64_t most = 1'000'000;
+    const std::size_t slash = text.find('/');
+    const auto count = parse_whole_number(text.substr(0, slash));
+    if (slash == std::string_view::npos || !count || *count < 1 || *count > most)
+        return std::nullopt;
+    const std::string_view unit = text.substr(slash + 1);
+    if (unit == "s") return request_rate{*count, 1s};
+    if (unit == "m") return request_rate{*count, 1min};
+    if (unit == "h") return request_rate{*count, 1h};
+    return std::nullopt;
+}
+
+void read_rate(const place& where, request_rate& out) {
+    const auto text = where.text("a rate, such as 500/s");
+    if (!text) return;
+    if (const auto rate = parse_rate(text->text)) {
+        out = *rate;
+    } else {
+        where.problem(
+            "expected 1 to 1000000 requests a second, minute or hour, as in 500/s, 100/m or 10/h; "
+            "got " +
+            text->shown());
+    }
+}
+
 void read_success(const place& where, std::vector<status_range>& out) {
     const auto items = where.items("a list such as [2xx, 409, 200-204]");
     if (!items) return;
@@ -134,10 +161,9 @@ void read_tls(const place& where, tls_files& out) {
 }  // namespace
 
 void read_http_sink(const place& where, http_sink& out) {
-    const section keys{
-        where,
-        {"url", "headers", "signing", "timeout", "connections", "success", "tls", "metadata"},
-        {"rate"}};
+    const section keys{where,
+                       {"url", "headers", "signing", "timeout", "connections", "rate", "success",
+                        "tls", "metadata"}};
     const place* const tls = keys.find("tls");
     if (tls != nullptr) read_tls(*tls, out.tls);
     if (const place* const at = keys.require("url")) {
@@ -163,6 +189,7 @@ void read_http_sink(const place& where, http_sink& out) {
         at->read(connections, 1, 10'000);
         out.connections = static_cast<std::uint32_t>(connections);
     }
+    if (const place* const at = keys.find("rate")) read_rate(*at, out.rate);
     if (const place* const at = keys.find("success")) read_success(*at, out.success);
     if (const place* const at = keys.find("metadata")) at->read(out.metadata);
 }

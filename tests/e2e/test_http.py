@@ -49,6 +49,7 @@ def test_one_request_of_a_key_is_on_the_way_at_a_time_while_other_keys_go_in_par
 def test_when_the_reply_is_lost_the_repeat_has_the_same_id_and_bytes_and_is_attempt_2(
     db, receiver, relay
 ):
+    """C10; that the signature of a repeat is valid is in test_http_security.py."""
     receiver.answer(lambda request: Reply(lost=len(receiver.requests) == 1))
     process = relay(to_http(db, receiver)).wait_ready()
     event = insert(db, "t", "k")
@@ -83,15 +84,17 @@ def test_401_stalls_the_sink_by_name_and_it_heals_when_the_endpoint_accepts(db, 
     process.wait_log("sink endpoint goes on")
 
 
-def test_404_of_one_path_stalls_that_path_alone(db, receiver, relay):
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_path_that_is_missing_or_gone_stalls_by_name_and_alone(db, receiver, relay, status):
+    """C8: 410."""
     missing = {"/in/gone"}
-    receiver.answer(lambda request: Reply(404 if request.path in missing else 200))
+    receiver.answer(lambda request: Reply(status if request.path in missing else 200))
     process = relay(to_http(db, receiver, http={"url": receiver.url + "/in/{topic}"})).wait_ready()
     for number in range(5):
         insert(db, "gone", f"g{number}")
         insert(db, "there", f"t{number}")
     until(lambda: process.delivered("endpoint") == 5, what="the other path goes on")
-    text = process.wait_not_ready("404")
+    text = process.wait_not_ready(f"HTTP {status}")
     assert "sink endpoint" in text and "/in/gone" in text and "/in/there" not in text, text
     insert(db, "there", "t0")
     until(lambda: process.delivered("endpoint") == 6, what="the other path still goes on")
@@ -119,6 +122,21 @@ def test_429_with_retry_after_holds_the_endpoint_that_long(db, receiver, relay):
     assert process.ready()
 
 
+def test_requests_keep_to_the_rate_also_those_behind_a_429(db, receiver, relay):
+    """C12."""
+    receiver.answer(
+        lambda request: Reply(429, {"retry-after": "0"}) if len(receiver.requests) <= 3 else Reply()
+    )
+    process = relay(to_http(db, receiver, http={"rate": "20/s"})).wait_ready()
+    emit(db, 0, 49, keys=50)
+    until(lambda: process.delivered("endpoint") == 50, 20, "all are delivered")
+    times = [request.at for request in receiver.requests]
+    assert len(times) >= 53
+    # 52 pauses of 50 ms, less what a busy machine makes the first request late.
+    assert times[-1] - times[0] > 2, times
+    assert sorted(set(numbers(receiver.requests))) == list(range(50))
+
+
 def test_400_three_times_over_ten_seconds_halts_by_name(db, receiver, relay):
     receiver.answer(
         lambda request: Reply(400 if request.headers["x-walrelay-key"] == "bad" else 200)
@@ -143,6 +161,7 @@ def test_400_three_times_over_ten_seconds_halts_by_name(db, receiver, relay):
 
 
 def test_a_redirect_is_never_followed(db, receiver, other_receiver, relay):
+    """C7."""
     location = f"http://user:secret@127.0.0.1:{other_receiver.port}/elsewhere"
     receiver.answer(Reply(307, {"location": location}))
     process = relay(to_http(db, receiver)).wait_ready()
@@ -163,6 +182,7 @@ def test_a_redirect_is_never_followed(db, receiver, other_receiver, relay):
 def test_an_endpoint_that_closes_each_connection_loses_nothing_and_needs_no_second_attempt(
     db, receiver, relay, keys
 ):
+    """C4."""
     receiver.answer(Reply(closes=True))
     process = relay(to_http(db, receiver, http={"connections": 4})).wait_ready()
     for first in range(0, 400, 20):

@@ -51,6 +51,14 @@ struct status_range {
     friend bool operator==(const status_range&, const status_range&) = default;
 };
 
+/// So many requests in so much time; 0: any number.
+struct request_rate {
+    std::uint64_t count = 0;
+    std::chrono::seconds per{1};
+
+    friend bool operator==(const request_rate&, const request_rate&) = default;
+};
+
 /// Client side of TLS; paths of PEM files, empty where not given.
 struct tls_files {
     std::string ca;
@@ -66,6 +74,7 @@ struct http_sink {
         signing;  ///< Standard Webhooks secrets, "whsec_" + base64; all of them sign
     std::chrono::milliseconds timeout{15'000};
     std::uint32_t connections = 32;
+    request_rate rate;
     std::vector<status_range> success{{}};
     tls_files tls;
     bool metadata = false;

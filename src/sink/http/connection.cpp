@@ -254,8 +254,10 @@ void connection::on_broken(breakdown&& why) {
         case state::exchanging:
             // The usual end of an idle connection, met in the moment of its use. The server may
             // have got the request even so: the id tells it that the second is the same.
-            if (reused_ && !answer_begun_ && why.what == outcome_class::transient)
+            if (reused_ && !answer_begun_ && why.what == outcome_class::transient) {
+                owner_.on_repeat();
                 return start_fresh(now());
+            }
             return fail(why.what,
                         (answer_begun_ ? "answer incomplete: " : "no answer: ") + why.cause);
         case state::draining:

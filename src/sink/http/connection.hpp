@@ -40,6 +40,8 @@ class connection final : private transport::user, private name_lookup::user {
 public:
     class owner {
     public:
+        /// The request of the attempt is sent once more, on a fresh connection.
+        virtual void on_repeat() = 0;
         /// The attempt is over. The connection may be used again at once when it is free().
         virtual void on_outcome(connection& which, engine::outcome&& outcome) = 0;
         /// It was draining, and is free now.

@@ -7,13 +7,15 @@ namespace walrelay::sink::http {
 
 http_sink::http_sink(boost::asio::io_context& loop, const origin& where,
                      connection_settings settings, request_writer writer,
-                     std::size_t limit_connections, std::size_t index, listener& events)
+                     std::size_t limit_connections, const config::request_rate& rate,
+                     std::size_t index, listener& events)
     : settings_{std::move(settings)},
       lookup_{loop, where},
       writer_{std::move(writer)},
       limit_connections_{limit_connections},
       index_{index},
       listener_{events},
+      tokens_{rate},
       timer_{loop},
       self_{std::make_shared<http_sink*>(this)} {}
 
@@ -23,11 +25,20 @@ bool http_sink::has_room() {
     const bool room =
         !idle_.empty() || !closed_.empty() || connections_.size() < limit_connections_;
     was_full_ = was_full_ || !room;
-    return room;
+    return room && has_token();
+}
+
+/// Without a token, settled() comes when there is one.
+bool http_sink::has_token() {
+    if (tokens_.ready(std::chrono::steady_clock::now())) return true;
+    token_due_ = tokens_.ready_at();
+    on_deadline(token_due_);
+    return false;
 }
 
 admission http_sink::send(engine::attempt_token token, std::uint32_t attempt,
                           const event::record& record, engine::outcome& refusal) {
+    if (!has_token()) return admission::full;
     connection* const chosen = take_free();
     if (chosen == nullptr) {
         was_full_ = true;
@@ -39,8 +50,9 @@ admission http_sink::send(engine::attempt_token token, std::uint32_t attempt,
         return admission::refused;
     }
     ++in_flight_;
-    chosen->begin(token, record.body.value_or(std::string_view{}), record.body_in_frame,
-                  std::chrono::steady_clock::now());
+    const auto now = std::chrono::steady_clock::now();
+    tokens_.take(now);
+    chosen->begin(token, record.body.value_or(std::string_view{}), record.body_in_frame, now);
     return admission::pending;
 }
 
@@ -67,6 +79,10 @@ connection* http_sink::take_free() {
 
 void http_sink::put_back(connection& which) {
     (which.idle() ? idle_ : closed_).push_back(&which);
+}
+
+void http_sink::on_repeat() {
+    tokens_.take(std::chrono::steady_clock::now());
 }
 
 void http_sink::on_outcome(connection& which, engine::outcome&& outcome) {
@@ -105,7 +121,11 @@ void http_sink::expire_due() {
     for (std::size_t i = 0; i < connections_.size(); ++i) {
         if (connections_[i]->deadline() <= now) connections_[i]->expire(now);
     }
-    time_point earliest = never;
+    if (token_due_ <= now) {
+        token_due_ = never;
+        listener_.settled(index_);
+    }
+    time_point earliest = token_due_;
     for (const auto& each : connections_)
         earliest = std::min(earliest, each->deadline());
     if (earliest != never) on_deadline(earliest);

@@ -11,6 +11,7 @@
 #include "connection.hpp"
 #include "name_lookup.hpp"
 #include "request_writer.hpp"
+#include "token_bucket.hpp"
 #include "walrelay/sink/sink.hpp"
 
 namespace walrelay::sink::http {
@@ -20,8 +21,8 @@ namespace walrelay::sink::http {
 class http_sink final : public sink, private connection::owner {
 public:
     http_sink(boost::asio::io_context& loop, const origin& where, connection_settings settings,
-              request_writer writer, std::size_t limit_connections, std::size_t index,
-              listener& events);
+              request_writer writer, std::size_t limit_connections,
+              const config::request_rate& rate, std::size_t index, listener& events);
     ~http_sink() override;
 
     [[nodiscard]] ordering order() const noexcept override { return ordering::serial; }
@@ -37,11 +38,13 @@ public:
     [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_; }
 
 private:
+    void on_repeat() override;
     void on_outcome(connection& which, engine::outcome&& outcome) override;
     void on_free(connection& which) override;
     void on_lapsed(connection& which) override;
     void on_deadline(time_point when) override;
 
+    [[nodiscard]] bool has_token();
     [[nodiscard]] connection* take_free();
     void put_back(connection& which);
     void expire_due();
@@ -56,6 +59,8 @@ private:
 
     std::size_t in_flight_ = 0;
     bool was_full_ = false;  ///< somebody waits for settled()
+    token_bucket tokens_;
+    time_point token_due_ = never;  ///< somebody waits for settled() because there was none
 
     /// One timer for all deadlines, armed for the earliest that was asked for and looked at only
     /// then: an attempt that ends in time, as nearly all do, costs no work on timers.

@@ -45,8 +45,8 @@ result<std::unique_ptr<sink>> make_http(boost::asio::io_context& loop,
         };
     }
     return std::unique_ptr<sink>{std::make_unique<http::http_sink>(
-        loop, *where, std::move(settings), std::move(writer).value(), options.connections, index,
-        events)};
+        loop, *where, std::move(settings), std::move(writer).value(), options.connections,
+        options.rate, index, events)};
 }
 
 }  // namespace walrelay::sink

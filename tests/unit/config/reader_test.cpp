@@ -63,6 +63,7 @@ sinks:
       signing: [ whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" ]
       timeout: 1m
       connections: ${env:NUMBER}
+      rate: 90/m
       success: [ 2xx, 409, 300-304 ]
       tls: { ca: /ca.pem, cert: /c.pem, key: /k.pem }
       metadata: true
@@ -143,6 +144,7 @@ TEST_CASE("Sinks keep the order of the file, their options and their place") {
     CHECK(http.signing.size() == 2);
     CHECK(http.timeout == 60s);
     CHECK(http.connections == 1234);
+    CHECK(http.rate == request_rate{90, 60s});
     CHECK(http.success == std::vector<status_range>{{200, 299}, {409, 409}, {300, 304}});
     CHECK(http.tls.ca == "/ca.pem");
     CHECK(http.tls.certificate == "/c.pem");
@@ -161,7 +163,7 @@ TEST_CASE("Routes keep their order, tables, sinks, shapes and place") {
 
     CHECK(routes[0].from_schema == "walrelay");
     CHECK(routes[0].from_table == "outbox");
-    CHECK(routes[0].at.line == 29);
+    CHECK(routes[0].at.line == 30);
     CHECK(routes[0].at.column == 5);
     REQUIRE(routes[0].where.size() == 2);
     CHECK(routes[0].where[0].first == "topic");

@@ -77,6 +77,8 @@ TEST_CASE("The values that reference.yaml calls defaults are the defaults") {
     const auto& http = std::get<http_sink>(given.sinks.at(1).kind);
     CHECK(http.timeout == http_sink{}.timeout);
     CHECK(http.connections == http_sink{}.connections);
+    CHECK(http.rate == request_rate{500, std::chrono::seconds{1}});
+    CHECK(http_sink{}.rate.count == 0);
     CHECK(http.success == http_sink{}.success);
     CHECK(http.metadata == http_sink{}.metadata);
     const auto& kafka = std::get<kafka_sink>(given.sinks.at(0).kind);
