@@ -67,10 +67,22 @@ def verify_by_standardwebhooks(secret, request):
 def test_signatures_verify_with_independent_implementations_under_each_of_two_secrets(
     db, receiver, relay
 ):
-    receiver.answer(lambda request: Reply(503 if len(receiver.requests) == 1 else 200))
-    relay(to_http(db, receiver, http={"signing": [new_secret, old_secret]})).wait_ready()
+    """C11; and C10: the reply is lost until the repeat has another timestamp."""
+
+    def in_the_first_second(request):
+        time_of_first = receiver.requests[0].headers["webhook-timestamp"]
+        return request.headers["webhook-timestamp"] == time_of_first
+
+    receiver.answer(lambda request: Reply(lost=in_the_first_second(request)))
+    sink = {"signing": [new_secret, old_secret]}
+    process = relay(to_http(db, receiver, http=sink)).wait_ready()
     event = insert(db, key="k")
-    for request in receiver.wait_for(2):
+    until(lambda: process.delivered("endpoint") == 1, what="a reply that is not lost")
+    first, *_, last = receiver.requests
+    assert first.body == last.body == '{"ü": 1.50}'.encode()
+    assert int(first.headers["webhook-timestamp"]) < int(last.headers["webhook-timestamp"])
+    assert first.headers["webhook-signature"] != last.headers["webhook-signature"]
+    for request in receiver.requests:
         assert request.headers["webhook-id"] == event
         given = request.headers["webhook-signature"].split(" ")
         assert given == [signature_by_python(one, request) for one in (new_secret, old_secret)]
@@ -93,14 +105,18 @@ hostile_values = [
     "a\r\nX-Evil: 1",
     "\r\n\r\nPOST /evil HTTP/1.1\r\nHost: evil\r\nContent-Length: 0\r\n\r\n",
     "../../admin",
+    "../admin",
     "a/b?c=d#e&f",
+    "a/b?x#y",
+    "%2e%2e",
     "%2e%2e%2fadmin%0d%0a",
+    "@evil.com",
     " a b\t",
     "ü😀\x7f\x01",
     "{topic}{{",
     "http://evil.example/",
     "x" * 3000,
-]
+]  # C13 and C14
 
 
 class RawEndpoint:
@@ -188,11 +204,13 @@ def test_no_value_of_a_row_changes_the_request_that_carries_it(db, relay):
         ("t", '{"webhook-signature": "v1,x"}', "webhook-signature"),
         ("t", '{"x": "' + "y" * 70000 + '"}', "headers"),
         ("..", None, "topic"),
+        ("", None, "topic"),
     ],
 )
 def test_a_row_that_no_request_can_carry_halts_by_name_and_nothing_is_sent(
     db, receiver, relay, topic, headers, reason
 ):
+    """C13: headers; C14: topics."""
     process = relay(to_http(db, receiver, http={"url": receiver.url + "/in/{topic}"})).wait_ready()
     event = insert(db, topic, "k", headers=headers)
     text = process.wait_not_ready("halted")
@@ -271,6 +289,7 @@ def test_https_with_an_authority_of_ones_own_works(db, secure_receiver, authorit
 def test_a_certificate_of_another_name_or_authority_stalls_the_sink_and_says_why(
     db, secure_receiver, authority, relay, name, signed, reason
 ):
+    """C6."""
     receiver = secure_receiver(authority(name, signed))
     process = relay(to_https(db, receiver, authority)).wait_ready()
     insert(db, key="k")

@@ -121,7 +121,7 @@ TEST_CASE("Path and query are filled from the row and stay as the map wrote them
     CHECK(path("https://h/{{{topic}}}", {.topic = "a"}) == "/{a}");
 }
 
-TEST_CASE("Whatever a row holds stays inside its segment of the path") {
+TEST_CASE("C14: Whatever a row holds stays inside its segment of the path") {
     const auto in_path = [](const std::string& value) {
         return path("http://h/p/{topic}/e?q={topic}", {.topic = value});
     };
@@ -142,7 +142,7 @@ TEST_CASE("Whatever a row holds stays inside its segment of the path") {
     CHECK(in_path("...") == expected("..."));
 }
 
-TEST_CASE("A row can't make a segment that servers take out of a path") {
+TEST_CASE("C14: A row can't make a segment that servers take out of a path") {
     const auto refused = [](const std::string& column) {
         return "make event walrelay.outbox: url: column \"" + column +
                "\" makes a path segment that is empty, \".\" or \"..\"";
@@ -170,7 +170,8 @@ TEST_CASE("A NULL in a URL is refused, in the path and in the query") {
           "make event walrelay.outbox: url: column \"key\" is NULL");
 }
 
-TEST_CASE("A URL whose host a row could choose, or that can't be sent, is refused with the map") {
+TEST_CASE(
+    "C14: A URL whose host a row could choose, or that can't be sent, is refused with the map") {
     const auto refused = [](const std::string& url) {
         return map_fault({http("h", url)}, {outbox_route({0})});
     };

@@ -137,7 +137,7 @@ TEST_CASE("a row can't set headers that belong to the connection, the sink or wa
     }
 }
 
-TEST_CASE("no byte of a row ends a header line") {
+TEST_CASE("C13: no byte of a row ends a header line") {
     const auto writer = make();
     for (const std::string& value :
          {std::string{"a\r\nX-Evil: 1"}, std::string{"a\nb"}, std::string{"a\rb"},
@@ -185,7 +185,7 @@ TEST_CASE("a body over limits.event_bytes is refused with its size, one at the l
     CHECK(refused(record, make()) == "the body has 1001 bytes, limits.event_bytes allows 1000");
 }
 
-TEST_CASE("a head over 16 KiB is refused, wherever its size comes from") {
+TEST_CASE("C13: a head over 16 KiB is refused, wherever its size comes from") {
     const std::string large(20'000, 'x');
     const std::string encoded_large(8'000, '\x01');
     auto record = base();

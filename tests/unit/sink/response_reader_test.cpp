@@ -53,14 +53,14 @@ TEST_CASE("one reader reads one answer after the other and forgets between them"
     CHECK_FALSE(reader.keeps_connection());
 }
 
-TEST_CASE("of several Retry-After headers the longest holds, garbage aside") {
+TEST_CASE("C2: of several Retry-After headers the longest holds, garbage aside") {
     response_reader reader;
     feed(reader, "HTTP/1.1 429 x\r\nRetry-After: 5\r\nretry-after: soon\r\nRETRY-AFTER: 9\r\n\r\n",
          1000);
     CHECK(reader.retry_after() == 9s);
 }
 
-TEST_CASE("what is no HTTP answer is found out, whatever its form") {
+TEST_CASE("C3: what is no HTTP answer is found out, whatever its form") {
     for (const std::string& bytes :
          {std::string{"hello, who is there?\r\n"}, std::string{"HTTP/0.9 200 OK\r\n\r\n"},
           std::string{"HTTP/2.0 200 OK\r\n\r\n"}, std::string{"HTTP/1.1 2000 OK\r\n\r\n"},
@@ -79,7 +79,7 @@ TEST_CASE("what is no HTTP answer is found out, whatever its form") {
     }
 }
 
-TEST_CASE("a bad chunk spoils the body, not the head before it") {
+TEST_CASE("C3: a bad chunk spoils the body, not the head before it") {
     response_reader reader;
     feed(reader, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 1);
     CHECK(reader.head_done());

@@ -12,7 +12,7 @@ constexpr std::chrono::system_clock::time_point moment{784111777s};
 
 }  // namespace
 
-TEST_CASE("Retry-After in seconds is taken as it is, up to an hour") {
+TEST_CASE("C2: Retry-After in seconds is taken as it is, up to an hour") {
     CHECK(parse_retry_after("0", moment) == 0ms);
     CHECK(parse_retry_after("5", moment) == 5s);
     CHECK(parse_retry_after("0005", moment) == 5s);
@@ -22,7 +22,7 @@ TEST_CASE("Retry-After in seconds is taken as it is, up to an hour") {
     CHECK(parse_retry_after("99999999999999999999999999999999", moment) == 1h);
 }
 
-TEST_CASE("Retry-After as a date counts from now, in all three forms") {
+TEST_CASE("C2: Retry-After as a date counts from now, in all three forms") {
     CHECK(parse_retry_after("Sun, 06 Nov 1994 08:50:07 GMT", moment) == 30s);
     CHECK(parse_retry_after("Sunday, 06-Nov-94 08:50:07 GMT", moment) == 30s);
     CHECK(parse_retry_after("Sun Nov  6 08:50:07 1994", moment) == 30s);
@@ -38,7 +38,7 @@ TEST_CASE("a two-digit year is never more than fifty years ahead") {
     CHECK(parse_retry_after("Sunday, 06-Nov-77 08:49:37 GMT", year_2026) == 0ms);  // 1977
 }
 
-TEST_CASE("a Retry-After that is neither is ignored") {
+TEST_CASE("C2: a Retry-After that is neither is ignored") {
     for (const char* garbage : {"",
                                 " ",
                                 "-1",

@@ -18,14 +18,15 @@ std::string sign(const signer& with) {
 
 }  // namespace
 
-TEST_CASE("the signature is the one that Standard Webhooks publishes") {
+TEST_CASE("C11: the signature is the one that Standard Webhooks publishes") {
     const auto one = signer::make({published_secret});
     REQUIRE(one.has_value());
     CHECK(sign(*one) == published_signature);
     CHECK(sign(*one) == published_signature);  // the key is still there for the next
 }
 
-TEST_CASE("two secrets give two signatures with a space between, the newer first as configured") {
+TEST_CASE(
+    "C11: two secrets give two signatures with a space between, the newer first as configured") {
     const std::string other = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     const auto both = signer::make({other, published_secret});
     const auto alone = signer::make({other});

@@ -28,6 +28,13 @@ struct tls_world {
     http_fixture fixture;
 };
 
+int serve_localhost_alone(SSL* session, int* alert, void*) {
+    const char* const name = SSL_get_servername(session, TLSEXT_NAMETYPE_host_name);
+    if (name != nullptr && std::string_view{name} == "localhost") return SSL_TLSEXT_ERR_OK;
+    *alert = SSL_AD_UNRECOGNIZED_NAME;
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
 /// The server's own writes into a connection that the client has closed.
 const auto ignore_broken_pipes = std::signal(SIGPIPE, SIG_IGN);
 
@@ -48,7 +55,7 @@ TEST_CASE("HTTPS with a configured authority delivers, many times on one connect
     CHECK(world.server.connections() == 1);
 }
 
-TEST_CASE("the name in the URL is what the certificate has to show") {
+TEST_CASE("C6: the name in the URL is what the certificate has to show") {
     const auto authority = make_identity("test authority", "");
     const auto own = make_identity("server", "DNS:localhost", &authority);
     tls_world world{own, authority, always(ok)};
@@ -71,7 +78,8 @@ TEST_CASE("the name in the URL is what the certificate has to show") {
                    "the certificate of localhost is not accepted: hostname mismatch"));
 }
 
-TEST_CASE("a certificate that can't be trusted stalls the sink, and no byte of a request is sent") {
+TEST_CASE(
+    "C6: a certificate that can't be trusted stalls the sink, and no byte of a request is sent") {
     std::atomic<int> requests = 0;
     const auto count = [&](peer& client) {
         if (!client.request().empty()) ++requests;
@@ -89,7 +97,8 @@ TEST_CASE("a certificate that can't be trusted stalls the sink, and no byte of a
     tls_world expired{expired_identity, authority, count};
     outcome = expired.fixture.deliver();
     CHECK(outcome.what == outcome_class::endpoint);
-    CHECK(contains(outcome.reason, "certificate has expired"));
+    CHECK(contains(outcome.reason,
+                   "the certificate of 127.0.0.1 is not accepted: certificate has expired"));
 
     const auto strange = make_identity("server", local_names, &other_authority);
     tls_world unknown{strange, authority, count};
@@ -102,24 +111,70 @@ TEST_CASE("a certificate that can't be trusted stalls the sink, and no byte of a
     CHECK(requests == 0);
 }
 
-TEST_CASE("a server that wants a client certificate gets it, or its refusal is named") {
+TEST_CASE(
+    "C6: a server that wants a client certificate gets it, and says no to none, an expired one and "
+    "one of another authority") {
     const auto authority = make_identity("test authority", "");
+    const auto other_authority = make_identity("other authority", "");
     const auto own = make_identity("server", local_names, &authority);
     const auto client = make_identity("relay", "DNS:relay", &authority);
-    tls_world world{own, authority, always(ok), &authority};
-    const auto without = world.fixture.deliver();
-    CHECK(without.what == outcome_class::endpoint);
-    CHECK(contains(without.reason, "certificate required"));
-
-    http_fixture with{world.server.url()};
-    with.options.tls = {world.fixture.options.tls.ca, world.files.certificate(client, "client.pem"),
-                        world.files.key(client, "client.key")};
-    const auto outcome = with.deliver();
-    CAPTURE(outcome.reason);
-    CHECK(outcome.what == outcome_class::delivered);
+    const auto expired = make_identity("relay", "DNS:relay", &authority, -1h);
+    const auto stranger = make_identity("relay", "DNS:relay", &other_authority);
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+        CAPTURE(version);
+        std::atomic<int> requests = 0;
+        tls_world world{own, authority,
+                        [&](peer& asking) {
+                            while (!asking.request().empty()) {
+                                ++requests;
+                                if (!asking.send(ok)) return;
+                            }
+                        },
+                        &authority};
+        SSL_CTX_set_max_proto_version(world.context.get(), version);
+        const auto with = [&](const identity* shown) {
+            http_fixture fixture{world.server.url()};
+            fixture.options.tls.ca = world.fixture.options.tls.ca;
+            if (shown != nullptr) {
+                fixture.options.tls.certificate = world.files.certificate(*shown, "client.pem");
+                fixture.options.tls.key = world.files.key(*shown, "client.key");
+            }
+            return fixture.deliver();
+        };
+        const auto refused = [&](const identity* shown, const char* why) {
+            const auto outcome = with(shown);
+            CAPTURE(outcome.reason);
+            CHECK(outcome.what == outcome_class::endpoint);
+            CHECK(contains(outcome.reason, "TLS with 127.0.0.1: "));
+            CHECK(contains(outcome.reason, why));
+        };
+        refused(nullptr, version == TLS1_3_VERSION ? "certificate required" : "handshake failure");
+        refused(&stranger, "unknown ca");
+        refused(&expired, "certificate expired");
+        CHECK(requests == 0);
+        CHECK(with(&client).what == outcome_class::delivered);
+        CHECK(requests == 1);
+    }
 }
 
-TEST_CASE("TLS older than 1.2 and no TLS at all are refused") {
+TEST_CASE("C6: a server that serves by name alone is told the name, or its refusal is named") {
+    const auto authority = make_identity("test authority", "");
+    const auto own = make_identity("server", local_names, &authority);
+    tls_world world{own, authority, always(ok)};
+    SSL_CTX_callback_ctrl(world.context.get(), SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
+                          reinterpret_cast<void (*)()>(serve_localhost_alone));
+    http_fixture by_name{"https://localhost:" + std::to_string(world.server.port())};
+    by_name.options.tls.ca = world.fixture.options.tls.ca;
+    CHECK(by_name.deliver().what == outcome_class::delivered);
+
+    const auto by_address = world.fixture.deliver();  // an address is never sent as a name
+    CAPTURE(by_address.reason);
+    CHECK(by_address.what == outcome_class::endpoint);
+    CHECK(contains(by_address.reason, "TLS with 127.0.0.1: "));
+    CHECK(contains(by_address.reason, "unrecognized name"));
+}
+
+TEST_CASE("C6: TLS older than 1.2 and no TLS at all are refused") {
     const auto authority = make_identity("test authority", "");
     const auto own = make_identity("server", local_names, &authority);
     const auto context = make_server_tls(own);
@@ -133,6 +188,8 @@ TEST_CASE("TLS older than 1.2 and no TLS at all are refused") {
     auto outcome = fixture.deliver();
     CAPTURE(outcome.reason);
     CHECK(outcome.what == outcome_class::endpoint);
+    CHECK(contains(outcome.reason, "TLS with 127.0.0.1: "));
+    CHECK(contains(outcome.reason, "protocol"));
 
     const http_server plain{[](peer& client) {
         client.send("HTTP/1.1 400 Bad Request\r\n\r\n");
@@ -144,7 +201,7 @@ TEST_CASE("TLS older than 1.2 and no TLS at all are refused") {
     CHECK(contains(outcome.reason, "wrong version number"));
 }
 
-TEST_CASE("an HTTPS server that closes idle connections costs no attempt") {
+TEST_CASE("C4: an HTTPS server that closes idle connections costs no attempt") {
     const auto authority = make_identity("test authority", "");
     const auto own = make_identity("server", local_names, &authority);
     tls_world world{own, authority, [](peer& client) {
@@ -158,7 +215,7 @@ TEST_CASE("an HTTPS server that closes idle connections costs no attempt") {
     }
 }
 
-TEST_CASE("an HTTPS server that never shakes hands costs the timeout") {
+TEST_CASE("C6: an HTTPS server that never shakes hands costs the timeout") {
     const http_server silent{[](peer& client) { client.waits_for_close(); }};
     http_fixture fixture{"https://127.0.0.1:" + std::to_string(silent.port())};
     fixture.options.timeout = 300ms;
