@@ -130,6 +130,7 @@ result<url_traits> check_url(std::string_view url) {
             "expected a host name or address ([…] around IPv6) and a port from 1 to 65535 or none");
     }
     out.loopback = is_loopback(address->host);
+    out.path_start = end;
     const auto parts = parse_template(url);
     if (!parts) return parts.error();
     // Part by part: a value can't complete a percent-encoding, because it is encoded itself.

@@ -1,6 +1,7 @@
 // Hosts, ports and URLs as they stand in the sink map.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,6 +26,7 @@ struct host_port {
 struct url_traits {
     bool https = false;
     bool loopback = false;
+    std::size_t path_start = 0;  ///< bytes of scheme, host and port
 };
 
 /// An absolute http or https URL whose path and query may hold {column} (RFC 3986; strict:

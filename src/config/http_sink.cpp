@@ -178,6 +178,9 @@ void read_http_sink(const place& where, http_sink& out) {
                     "events, headers and their secrets leave this host without encryption; use "
                     "https");
             }
+            // Where requests go, and the '/' or '?' behind it, is no secret: else no error could
+            // say which endpoint is away.
+            if (traits) out.shown_url = text->masked(traits->path_start + 1);
             out.url = std::move(text->text);
         }
     }

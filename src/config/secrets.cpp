@@ -70,6 +70,20 @@ std::string scalar::shown() const {
     return "'" + printable(text, enough_bytes) + "'";
 }
 
+std::string scalar::masked(std::size_t kept_bytes) const {
+    std::string out;
+    std::size_t told = 0;
+    for (const span& each : secrets) {
+        const std::size_t end = each.start + each.size;
+        if (end <= kept_bytes) continue;
+        const std::size_t start = std::max(each.start, kept_bytes);
+        out.append(text, told, start - told).append("***");
+        told = end;
+    }
+    if (told > 0) out.append(text, told);
+    return out;
+}
+
 std::optional<scalar> secret_expander::expand(std::string_view text, mark at,
                                               const std::string& path) {
     scalar out;
@@ -91,6 +105,7 @@ std::optional<scalar> secret_expander::expand(std::string_view text, mark at,
         }
         if (auto secret = look_up(text.substr(dollar + 2, end - dollar - 2), at, path)) {
             expanded_bytes_ += secret->size();
+            out.secrets.push_back({out.text.size(), secret->size()});
             out.text += *secret;
             out.secret = true;
         } else {

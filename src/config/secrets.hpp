@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "document.hpp"
 #include "findings.hpp"
@@ -15,11 +16,22 @@ namespace walrelay::config {
 
 /// A value with its secrets filled in.
 struct scalar {
+    /// A part of the text that came from a secret.
+    struct span {
+        std::size_t start = 0;
+        std::size_t size = 0;
+    };
+
     std::string text;
     bool secret = false;  ///< some of it came from a secret: must not be shown
+    std::vector<span> secrets{};
 
     /// For "got …": the text in quotes and made printable, or words that say why it is not there.
     [[nodiscard]] std::string shown() const;
+
+    /// The text with *** for each secret, or the part of one, behind its first `kept_bytes`; empty
+    /// if no secret stands there.
+    [[nodiscard]] std::string masked(std::size_t kept_bytes) const;
 };
 
 /// Looks up secrets, each once a reading. Outlived by the sources and findings that it is given.

@@ -58,7 +58,10 @@ void read_header_values(const place& where, std::span<const http_sink* const> ht
         } else if (!seen.insert(lower_case(name)).second && !http.empty()) {
             at.key_problem("duplicate header; HTTP compares names without case");
         }
-        if (auto text = read_template(at)) out.header_values.emplace_back(name, text->text);
+        const auto text = read_template(at);
+        if (!text) continue;
+        out.header_values.emplace_back(name, text->text);
+        if (text->secret) out.secret_headers.insert(name);
     }
 }
 

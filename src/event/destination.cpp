@@ -79,6 +79,16 @@ filled destination::fill(const row_values& row, std::string& out) const {
     return {};
 }
 
+bool destination::hides() const noexcept {
+    const auto* path = std::get_if<url_path>(&where_);
+    return path != nullptr && path->hides();
+}
+
+std::string_view destination::fill_shown(const row_values& row, std::string& out) const {
+    const auto* path = std::get_if<url_path>(&where_);
+    return path == nullptr ? std::string_view{} : path->fill_shown(row, out);
+}
+
 std::string destination::fault_of(std::string_view text) const {
     if (const auto* topic = std::get_if<topic_address>(&where_)) {
         return fault_of_topic(text, topic->allowed);

@@ -53,6 +53,10 @@ public:
     [[nodiscard]] std::size_t bound(const row_values& row) const noexcept;
     /// The address, appended to `out` where it has to be put together. A topic is not checked yet.
     [[nodiscard]] filled fill(const row_values& row, std::string& out) const;
+    /// Some of it is secret, and must not be shown.
+    [[nodiscard]] bool hides() const noexcept;
+    /// Appends what may be shown of what fill() gave; where it hides().
+    [[nodiscard]] std::string_view fill_shown(const row_values& row, std::string& out) const;
     /// Why the address that fill() gave may not be used; empty when it may.
     [[nodiscard]] std::string fault_of(std::string_view text) const;
 

@@ -46,6 +46,7 @@ result<void> parse_mapped(const config::route& route, const config::mapped_shape
         if (auto r = parse(route, "shape.headers." + printable(name), text, parts); !r) return r;
         out.header_values.emplace_back(name, std::move(*parts));
     }
+    out.secret_headers = shape.secret_headers;
     if (shape.debezium) out.style = header_style::debezium;
     return {};
 }
@@ -90,16 +91,18 @@ result<parsed_target> parse_target(const config::model& model, const config::rou
     if (std::holds_alternative<config::kafka_sink>(to.kind)) {
         auto topic = topic_of(route, to.name);
         if (!topic) return topic.error();
-        return parsed_target{sink, address::topic, std::move(*topic)};
+        return parsed_target{sink, address::topic, std::move(*topic), {}};
     }
     if (const auto* http = std::get_if<config::http_sink>(&to.kind)) {
         auto path = url_path_parts(http->url);
         if (!path) {
             return error{"read sink", to_string(to.at), "url: " + path.error().cause, ""};
         }
-        return parsed_target{sink, address::url, std::move(*path)};
+        template_parts shown;
+        if (!http->shown_url.empty()) shown = shown_path_parts(http->shown_url, *path);
+        return parsed_target{sink, address::url, std::move(*path), std::move(shown)};
     }
-    return parsed_target{sink, address::none, {}};
+    return parsed_target{sink, address::none, {}, {}};
 }
 
 }  // namespace

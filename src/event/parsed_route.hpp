@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,7 +24,8 @@ struct parsed_target {
 
     std::size_t sink = 0;
     address kind = address::none;
-    template_parts text;  ///< of the topic, or of path and query
+    template_parts text;   ///< of the topic, or of path and query
+    template_parts shown;  ///< of path and query where some of it is secret; else empty
 };
 
 /// Which columns a table must have, apart from those that the route names.
@@ -47,6 +49,7 @@ struct parsed_route {
     std::string payload;  ///< mapped shapes only, as the rest
     std::optional<std::string> headers;
     std::vector<std::pair<std::string, template_parts>> header_values;
+    std::set<std::string> secret_headers;  ///< names in `header_values`
 };
 
 /// Errors name the route or the sink by file:line:column.

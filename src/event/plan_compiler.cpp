@@ -120,7 +120,8 @@ private:
             const bool one_column = value.size() == 1 && value.front().is_column;
             out.header_values.push_back(
                 {name, compile(value, "header \"" + printable(name) + '"'),
-                 one_column ? header_form_of(type_of(value.front().text)) : header_form::text});
+                 one_column ? header_form_of(type_of(value.front().text)) : header_form::text,
+                 route.secret_headers.contains(name)});
         }
     }
 
@@ -146,7 +147,8 @@ private:
             case parsed_target::address::topic:
                 return {target.sink, topic_address{compile(target.text, "topic"), topics}};
             case parsed_target::address::url:
-                return {target.sink, url_path{slots_of(target.text, "url")}};
+                return {target.sink,
+                        url_path{slots_of(target.text, "url"), slots_of(target.shown, "url")}};
             case parsed_target::address::none:
                 break;
         }

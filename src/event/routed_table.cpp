@@ -175,6 +175,11 @@ result<void> routed_table::fill(const planned_route& route, const destination& t
     if (std::string fault = to.fault_of(address.text); !fault.empty())
         return row_error(std::move(fault));
     out.destination = address.text;
+    out.secret_destination = {};
+    if (to.hides()) {
+        out.secret_destination = address.text;
+        out.destination = to.fill_shown(row, out.scratch);
+    }
 
     if (auto body = fill_body(route, row, out); !body) return body;
     return fill_headers(route, to, row, out);
@@ -218,7 +223,7 @@ result<void> routed_table::fill_headers(const planned_route& route, const destin
         if (value.what == state::text) {
             text = header_text(header.form, value.text, out.scratch);
         }
-        auto added = headers.add(header.name, text);
+        auto added = headers.add(header.name, text, header.secret);
         if (!added) return row_error(std::move(added.error().cause));
     }
     return {};

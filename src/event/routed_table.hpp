@@ -30,6 +30,7 @@ struct planned_header {
     std::string name;
     row_template value;
     header_form form = header_form::text;  ///< where the template is one column
+    bool secret = false;                   ///< some of it is: not to be shown
 };
 
 /// One route of the table. What follows `where` is empty when `to` is.

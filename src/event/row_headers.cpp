@@ -17,7 +17,8 @@ std::size_t row_headers_bound(std::string_view object) noexcept {
     return object.find('\\') == std::string_view::npos ? 0 : object.size();
 }
 
-result<void> header_list::add(std::string_view name, std::optional<std::string_view> value) {
+result<void> header_list::add(std::string_view name, std::optional<std::string_view> value,
+                              bool secret) {
     if (++members_ > limit_row_headers) {
         return headers_error("more than " + std::to_string(limit_row_headers) + " members");
     }
@@ -27,7 +28,7 @@ result<void> header_list::add(std::string_view name, std::optional<std::string_v
                              " bytes of names and values");
     }
     if (content_type_ == content_type::listed || !same_name(name, "content-type")) {
-        out_.headers.push_back({name, value});
+        out_.headers.push_back({name, value, secret});
     } else if (value) {
         out_.content_type = *value;
     }

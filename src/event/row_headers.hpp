@@ -26,8 +26,9 @@ public:
     header_list(record& out, content_type how) noexcept : out_{out}, content_type_{how} {}
 
     /// Both are the row's own or the sink map's, and not fit for any protocol yet. Fails with a
-    /// cause alone when there are too many.
-    [[nodiscard]] result<void> add(std::string_view name, std::optional<std::string_view> value);
+    /// cause alone when there are too many. `secret`: not to be shown.
+    [[nodiscard]] result<void> add(std::string_view name, std::optional<std::string_view> value,
+                                   bool secret = false);
 
 private:
     record& out_;

@@ -49,18 +49,33 @@ error url_error(std::string cause) {
 
 }  // namespace
 
-url_path::url_path(std::vector<row_template::part> parts) : parts_{std::move(parts)} {
+url_path::url_path(std::vector<row_template::part> parts, std::vector<row_template::part> shown)
+    : parts_{std::move(parts)}, shown_{std::move(shown)} {
     constant_ = row_template{parts_}.constant();
 }
 
 std::size_t url_path::bound(const row_values& row) const noexcept {
     std::size_t bytes = 0;
-    for (const auto& part : parts_) {
-        const auto* literal = std::get_if<std::string>(&part);
-        bytes +=
-            literal != nullptr ? literal->size() : 3 * row[*std::get_if<slot>(&part)].text.size();
+    for (const auto* parts : {&parts_, &shown_}) {
+        for (const auto& part : *parts) {
+            const auto* literal = std::get_if<std::string>(&part);
+            bytes += literal != nullptr ? literal->size()
+                                        : 3 * row[*std::get_if<slot>(&part)].text.size();
+        }
     }
     return bytes;
+}
+
+std::string_view url_path::fill_shown(const row_values& row, std::string& out) const {
+    const std::size_t start = out.size();
+    for (const auto& part : shown_) {
+        if (const auto* literal = std::get_if<std::string>(&part)) {
+            out += *literal;
+        } else {
+            append_encoded(out, row[*std::get_if<slot>(&part)].text);
+        }
+    }
+    return std::string_view{out}.substr(start);
 }
 
 filled url_path::fill(const row_values& row, std::string& out) const {
@@ -127,6 +142,17 @@ result<std::vector<template_part>> url_path_parts(std::string_view url) {
         }
     }
     return parts;
+}
+
+std::vector<template_part> shown_path_parts(std::string_view masked_url,
+                                            const std::vector<template_part>& sent) {
+    auto parts = url_path_parts(masked_url);
+    if (!parts) return {{.is_column = false, .text = "/***"}};
+    for (template_part& part : *parts) {
+        if (std::find(sent.begin(), sent.end(), part) == sent.end() && part.is_column)
+            part = {.is_column = false, .text = "***"};
+    }
+    return std::move(*parts);
 }
 
 }  // namespace walrelay::event

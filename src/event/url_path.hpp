@@ -18,8 +18,10 @@ namespace walrelay::event {
 /// as it is. Immutable.
 class url_path {
 public:
-    /// `parts` are what url_path_parts() gave, with columns as slots.
-    explicit url_path(std::vector<row_template::part> parts);
+    /// `parts` are what url_path_parts() gave, with columns as slots; `shown` what
+    /// shown_path_parts() did.
+    explicit url_path(std::vector<row_template::part> parts,
+                      std::vector<row_template::part> shown = {});
 
     [[nodiscard]] bool constant() const noexcept { return constant_; }
 
@@ -28,8 +30,15 @@ public:
     /// Appends to `out`; the text starts with '/'. NULL is no value for a URL.
     [[nodiscard]] filled fill(const row_values& row, std::string& out) const;
 
+    /// Some of it is secret.
+    [[nodiscard]] bool hides() const noexcept { return !shown_.empty(); }
+
+    /// Appends to `out` what may be shown of what fill() gave for the same row; where it hides().
+    [[nodiscard]] std::string_view fill_shown(const row_values& row, std::string& out) const;
+
 private:
     std::vector<row_template::part> parts_;
+    std::vector<row_template::part> shown_;
     bool constant_ = true;
 };
 
@@ -37,5 +46,10 @@ private:
 /// before it, a fragment, and bytes that no URL may hold. The cause never quotes the URL: it may
 /// hold a secret.
 [[nodiscard]] result<std::vector<template_part>> url_path_parts(std::string_view url);
+
+/// The same of a URL with *** for its secrets, whose columns are among those of `sent`: a secret
+/// may have been a column's name, or have brought braces.
+[[nodiscard]] std::vector<template_part> shown_path_parts(std::string_view masked_url,
+                                                          const std::vector<template_part>& sent);
 
 }  // namespace walrelay::event

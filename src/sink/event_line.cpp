@@ -81,6 +81,15 @@ void append_push(std::string& out, const event::push_view& push) {
     out += '}';
 }
 
+void append_header(std::string& out, const event::header_view& header) {
+    append_member(out, header.name, header.secret ? "***" : header.value);
+}
+
+void append_header(std::string& out,
+                   const std::pair<std::string, std::optional<std::string>>& header) {
+    append_member(out, header.first, header.second);
+}
+
 /// What comes before and after the headers is the same whoever shows a record.
 template <class Headers>
 void append_record(std::string& out, const event::record& record, std::string_view sink,
@@ -95,8 +104,8 @@ void append_record(std::string& out, const event::record& record, std::string_vi
     append_member(out, "type", record.type);
     if (record.push) append_push(out, *record.push);
     out += ",\"headers\":{";
-    for (const auto& [name, value] : headers)
-        append_member(out, name, value);
+    for (const auto& header : headers)
+        append_header(out, header);
     out += '}';
     append_payload(out, record);
     out += "}\n";

@@ -22,7 +22,8 @@ public:
     kafka_previewer(bool metadata, std::size_t message_max_bytes)
         : metadata_{metadata}, message_max_bytes_{message_max_bytes} {}
 
-    std::optional<std::string> show(const event::record& record, preview& out) const override {
+private:
+    std::optional<std::string> make(const event::record& record, preview& out) const override {
         if (auto wrong = kafka::topic_name_fault(record.destination)) return wrong;
         if (auto wrong = kafka::record_fault(record)) return wrong;
         const std::size_t bytes = record.key.value_or("").size() + record.body.value_or("").size() +
@@ -35,7 +36,6 @@ public:
         return std::nullopt;
     }
 
-private:
     bool metadata_;
     std::size_t message_max_bytes_;
 };
@@ -59,17 +59,21 @@ public:
         }
     }
 
-    std::optional<std::string> show(const event::record& record, preview& out) const override {
+private:
+    std::optional<std::string> make(const event::record& record, preview& out) const override {
         std::string head;
         engine::outcome refusal;
         if (!writer_.write(head, record, 1, std::chrono::system_clock::now(), refusal))
             return refusal.reason;
         out = {"http", "url", {}, {}};
         take_apart(head, out);
+        if (!record.secret_destination.empty()) {
+            out.target = server_;
+            out.target.append(record.destination);
+        }
         return std::nullopt;
     }
 
-private:
     /// The writer's own text: each line ends in CR LF, and no value holds either.
     void take_apart(std::string_view head, preview& out) const {
         const auto next_line = [&head] {
@@ -106,16 +110,22 @@ class plain_previewer final : public previewer {
 public:
     explicit plain_previewer(std::string_view kind) : kind_{kind} {}
 
-    std::optional<std::string> show(const event::record& record, preview& out) const override {
+private:
+    std::optional<std::string> make(const event::record& record, preview& out) const override {
         out = {kind_, {}, {}, {}};
         for (const event::header_view& header : record.headers)
             out.headers.emplace_back(header.name, header.value);
         return std::nullopt;
     }
 
-private:
     std::string_view kind_;
 };
+
+bool is_secret(const event::record& record, std::string_view name) {
+    return std::any_of(
+        record.headers.begin(), record.headers.end(),
+        [&](const event::header_view& one) { return one.secret && same_name(one.name, name); });
+}
 
 struct maker {
     const std::string& name;
@@ -153,6 +163,15 @@ struct maker {
 };
 
 }  // namespace
+
+std::optional<std::string> previewer::show(const event::record& record, preview& out) const {
+    auto refusal = make(record, out);
+    if (refusal) return refusal;
+    for (auto& [name, value] : out.headers) {
+        if (is_secret(record, name)) value = "***";
+    }
+    return std::nullopt;
+}
 
 result<std::unique_ptr<previewer>> make_previewer(const config::sink& entry,
                                                   const config::limits& limits) {

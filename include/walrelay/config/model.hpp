@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -68,7 +69,8 @@ struct tls_files {
 
 /// `sinks: NAME: http:`
 struct http_sink {
-    std::string url;  ///< path and query may hold {column}; scheme, host and port may not
+    std::string url;        ///< path and query may hold {column}; scheme, host and port may not
+    std::string shown_url;  ///< with *** for the secrets of path and query; empty if they hold none
     std::vector<std::pair<std::string, std::string>> headers;  ///< values may be secret
     std::vector<std::string>
         signing;  ///< Standard Webhooks secrets, "whsec_" + base64; all of them sign
@@ -103,6 +105,8 @@ struct mapped_shape {
     /// `shape: debezium`, or a map with `like: debezium`: what the map leaves out has the Outbox
     /// Event Router's defaults, filled in by the reader, and Kafka gets its headers and no others.
     bool debezium = false;
+    std::set<std::string>
+        secret_headers{};  ///< names in `header_values` whose values hold a secret
 };
 
 /// The table has the columns of walrelay.outbox. Messages are read as rows of this shape too.

@@ -32,6 +32,7 @@ struct row_position {
 struct header_view {
     std::string_view name;
     std::optional<std::string_view> value;
+    bool secret = false;  ///< the sink map wrote a secret into it: to be sent, never to be shown
 };
 
 /// A push of a workflow, for the headers of its own.
@@ -61,7 +62,9 @@ struct record {
     std::string_view id;  ///< stable over restarts, redelivery and failover; never empty
     std::optional<std::string_view> key;  ///< no key: no order is kept
     std::optional<std::string_view> type;
-    std::string_view destination;  ///< Kafka: topic. HTTP: path and query, encoded. Else empty
+    /// Kafka: topic. HTTP: path and query, encoded, with *** for what is secret there. Else empty.
+    std::string_view destination;
+    std::string_view secret_destination;   ///< where `destination` hides something: the whole of it
     std::optional<std::string_view> body;  ///< none: null value, or empty body
     bool body_in_frame = false;  ///< body outlives the record: it stays until the event is resolved
     std::string_view content_type;  ///< empty: no body, and the row names none
@@ -75,6 +78,11 @@ struct record {
     std::uint64_t epoch = 0;
 
     std::string scratch;  ///< owned by the builder
+
+    /// What goes on the wire, and nowhere else.
+    [[nodiscard]] std::string_view address() const noexcept {
+        return secret_destination.empty() ? destination : secret_destination;
+    }
 };
 
 }  // namespace walrelay::event

@@ -124,9 +124,9 @@ bool request_writer::write(std::string& head, const event::record& record, std::
                            limit_head_bytes) {
         return refuse("id, queue and name of the workflow do not fit into 16 KiB of request head");
     }
-    const bool query_only = record.destination.empty() || record.destination.front() == '?';
-    head.assign(query_only ? "POST /" : "POST ");
-    head.append(record.destination);
+    const std::string_view target = record.address();
+    head.assign(target.empty() || target.front() == '?' ? "POST /" : "POST ");
+    head.append(target);
     if (!is_request_target(std::string_view{head}.substr(5))) {
         return refuse("the path of the URL holds a byte that no URL may hold");
     }
@@ -198,7 +198,7 @@ void request_writer::write_position(std::string& head, const event::record& reco
 std::string request_writer::write_row_headers(std::string& head,
                                               const event::record& record) const {
     bool brings_user_agent = has_user_agent_;
-    for (const auto& [name, value] : record.headers) {
+    for (const auto& [name, value, secret] : record.headers) {
         if (!value || (record.push && same_name(name, idempotency_key))) continue;
         const auto named = [&](const char* fault) {
             return "header \"" + printable(name, 64) + "\" " + fault;

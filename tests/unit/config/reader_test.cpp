@@ -263,6 +263,33 @@ TEST_CASE("URLs that a client can use are taken") {
     }
 }
 
+TEST_CASE("What may be shown of a URL has *** for the secrets of its path and query") {
+    const auto url = [](const std::string& text) {
+        const reading result = read(with_http("url: \"" + text + "\""));
+        INFO(text << ": " << report(result));
+        REQUIRE(result.model);
+        const auto& read_url = std::get<http_sink>(result.model->sinks[0].kind);
+        CHECK(read_url.shown_url.find(canary) == std::string::npos);
+        return read_url.url + " " + read_url.shown_url;
+    };
+    const std::string host = "http://localhost";
+    const std::string token{canary};
+    CHECK(url(host + "/in/{topic}") == host + "/in/{topic} ");
+    CHECK(url(host + "/x/${env:TOKEN}") == host + "/x/" + token + " " + host + "/x/***");
+    CHECK(url(host + "/${env:TOKEN}/{topic}?k=${env:TOKEN}&n=1") ==
+          host + "/" + token + "/{topic}?k=" + token + "&n=1 " + host + "/***/{topic}?k=***&n=1");
+    CHECK(url(host + "?${env:TOKEN}") == host + "?" + token + " " + host + "?***");
+    // The host is where the request goes, not what opens the door.
+    CHECK(url("http://${env:TOKEN}/in") == "http://" + token + "/in ");
+
+    secret_sources whole;
+    whole.environment = [](std::string_view) { return "http://localhost:1/hook/s3cr3t"; };
+    const reading result = read_text(with_http("url: \"${env:URL}/{topic}\""), "relay.yaml", whole);
+    REQUIRE(result.model);
+    CHECK(std::get<http_sink>(result.model->sinks[0].kind).shown_url ==
+          "http://localhost:1/***/{topic}");
+}
+
 TEST_CASE("Plain http is warned about off loopback only") {
     for (const std::string url :
          {"http://localhost/", "http://127.1.2.3:8080/", "http://[::1]/", "https://example.com/"}) {

@@ -35,6 +35,12 @@ const std::string start =
 
 }  // namespace
 
+TEST_CASE("a header into which a route put a secret stands there without it") {
+    auto record = base();
+    record.headers = {{"x-token", "S3CR3T", true}};
+    CHECK(line(record).find("\"headers\":{\"x-token\":\"***\"}") != std::string::npos);
+}
+
 TEST_CASE("an event is one line whose JSON payload stands there as it was written") {
     CHECK(line(base()) == start + "\"payload\":{\"a\": 1.10,  \"b\":\"x\"}}\n");
 }

@@ -151,6 +151,21 @@ TEST_CASE("a request shows its whole URL and every header, and masks what the si
     CHECK(shown(record, options).target == "https://hooks.example/?q=1");
 }
 
+TEST_CASE("what is secret in the path or query of a URL, or in a header of a route, is ***") {
+    auto record = base();
+    record.destination = "/hooks/***?k=***";
+    record.secret_destination = "/hooks/S3CR3T?k=S3CR3T";
+    record.headers = {{"x-plain", "1"}, {"X-Token", "S3CR3T", true}};
+    const auto wire = shown(record, http());
+    CHECK(wire.target == "https://hooks.example/hooks/***?k=***");
+    CHECK(value(wire, "X-Token") == "***");
+    CHECK(value(wire, "x-plain") == "1");
+    record.destination = "orders";
+    record.secret_destination = {};
+    CHECK(value(shown(record, kafka()), "X-Token") == "***");
+    CHECK(value(shown(record, config::stdout_sink{}), "X-Token") == "***");
+}
+
 TEST_CASE("what a sink would refuse is told instead, and options that no sink takes fail at once") {
     sink::preview out;
     auto record = base();

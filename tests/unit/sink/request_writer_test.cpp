@@ -62,6 +62,16 @@ TEST_CASE("the head of a plain request, byte for byte") {
           "x-walrelay-attempt: 1\r\nUser-Agent: walrelay/" WALRELAY_VERSION "\r\n\r\n");
 }
 
+TEST_CASE("a secret in the path or query is sent where *** is shown") {
+    auto record = base();
+    record.destination = "/hooks/***?b=***";
+    record.secret_destination = "/hooks/s3cr3t?b=c";
+    CHECK(head(record, make()).starts_with("POST /hooks/s3cr3t?b=c HTTP/1.1\r\n"));
+    record.destination = "/***";
+    record.secret_destination = "?k=s3cr3t";
+    CHECK(head(record, make()).starts_with("POST /?k=s3cr3t HTTP/1.1\r\n"));
+}
+
 TEST_CASE("the head with everything that a sink and a row can add, byte for byte") {
     config::http_sink options;
     options.headers = {{"Authorization", "Bearer t"}, {"X-Env", "prod"}};
