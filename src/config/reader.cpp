@@ -36,11 +36,14 @@ model read_root(const place& root) {
     return out;
 }
 
-reading unreadable(const std::string& path, int code) {
+reading refused(const std::string& path, std::string why) {
     reading out;
-    out.problems.push_back(
-        {{path, 0, 0}, "", "can't be read: " + std::generic_category().message(code)});
+    out.problems.push_back({{path, 0, 0}, "", "can't be read: " + std::move(why)});
     return out;
+}
+
+reading unreadable(const std::string& path, int code) {
+    return refused(path, std::generic_category().message(code));
 }
 
 }  // namespace
@@ -76,6 +79,8 @@ reading read_file(const std::string& path) {
 
     if (::stat(path.c_str(), &status) != 0) return unreadable(path, errno);
     if (S_ISDIR(status.st_mode)) return unreadable(path, EISDIR);
+    // A pipe that nobody writes to would be waited for without end.
+    if (!S_ISREG(status.st_mode)) return refused(path, "not a file: a pipe, socket or device");
     errno = 0;
     std::ifstream stream{path, std::ios::binary};
     if (!stream) return unreadable(path, errno != 0 ? errno : EIO);

@@ -71,6 +71,16 @@ TEST_CASE("A file that can't be read is named with the system's reason") {
     }
 }
 
+TEST_CASE("D5: a pipe or a device as configuration is refused and not waited for") {
+    const temporary_folder folder;
+    const std::string pipe = folder.path() + "/pipe";
+    REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    for (const std::string& path : {pipe, std::string{"/dev/zero"}, std::string{"/dev/null"}}) {
+        CHECK(report(read_file(path)) ==
+              path + ": can't be read: not a file: a pipe, socket or device\n");
+    }
+}
+
 TEST_CASE("A file larger than 1 MiB is refused by its size") {
     const temporary_folder folder;
     const std::string path = folder.file("relay.yaml", std::string((1U << 20) + 1, '#'));
