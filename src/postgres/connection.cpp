@@ -5,6 +5,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 #include <charconv>
 #include <deque>
 #include <stdexcept>
@@ -42,18 +43,23 @@ asio::awaitable<sql_result<std::vector<std::string>>> resolve(asio::any_io_execu
     if (!not_numeric) co_return std::vector<std::string>{target.host};
 
     const auto found = std::make_shared<resolution>(loop, deadline);
-    found->resolver.async_resolve(
-        target.host, "", [found](const boost::system::error_code& failure, const auto& answers) {
-            found->failure = failure;
-            for (const auto& each : answers) {
-                std::string address = each.endpoint().address().to_string();
-                const auto& known = found->addresses;
-                if (std::find(known.begin(), known.end(), address) == known.end()) {
-                    found->addresses.push_back(std::move(address));
-                }
+    const auto take = [found](const boost::system::error_code& failure, const auto& answers) {
+        found->failure = failure;
+        for (const auto& each : answers) {
+            std::string address = each.endpoint().address().to_string();
+            const auto& known = found->addresses;
+            if (std::find(known.begin(), known.end(), address) == known.end()) {
+                found->addresses.push_back(std::move(address));
             }
-            found->answered.cancel();
-        });
+        }
+        found->answered.cancel();
+    };
+    try {
+        found->resolver.async_resolve(target.host, "", take);
+    } catch (const boost::system::system_error& refused) {
+        // Its thread, which the system may not grant.
+        co_return lost("resolve", target.where(), refused.code().message());
+    }
     boost::system::error_code ignored;
     auto token = asio::redirect_error(asio::use_awaitable, ignored);
     co_await found->answered.async_wait(token);

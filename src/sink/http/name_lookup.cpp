@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
 #include <csignal>
@@ -106,8 +105,9 @@ void name_lookup::ask() {
             const error_code failure = resolve(host, service, found);
             way->post(failure, std::move(found));
         }}.detach();
-    } catch (const std::system_error&) {
-        way_back_->post(boost::asio::error::no_memory, {});  // no thread to be had; tried again
+    } catch (const std::system_error& refused) {
+        // A thread that the system doesn't grant: a failed look-up, tried again.
+        way_back_->post({refused.code().value(), boost::system::system_category()}, {});
     }
 }
 
