@@ -21,7 +21,10 @@ std::string dollar_quoted(const std::string& body) {
 
 /// `settings` are SET LOCAL: a pooled connection is given back as it was.
 std::string in_transaction(std::string_view settings, const std::string& statements) {
-    std::string out = "begin;\nset local search_path = pg_catalog, pg_temp;\n";
+    std::string out =
+        "begin;\nset local search_path = pg_catalog, pg_temp;\n"
+        // Without it a backslash in a name would end the literal somewhere else.
+        "set local standard_conforming_strings = on;\n";
     out += settings;
     out += statements;
     out += "commit;\n";
@@ -214,7 +217,8 @@ std::vector<install_step> install_steps(const config::model& model, const std::s
 std::string as_script(const std::vector<install_step>& steps) {
     std::string out = "-- Made by walrelay " WALRELAY_VERSION ". May be run again.\n";
     for (const auto& step : steps) {
-        out += "\n-- " + step.title + "\n";
+        out +=
+            "\n-- " + printable(step.title, step.title.size()) + "\n";  // a line, whatever the role
         out += step.sql;
     }
     return out;

@@ -53,6 +53,18 @@ TEST_CASE("Without a record and without a walrelay table no schema is installed"
     CHECK_FALSE(holds(steps[0].sql, "walrelay_relay"));
 }
 
+TEST_CASE("A name of a role can't leave the comment, the literal and the quotes it stands in") {
+    const std::string role = "r\ndrop table bait; --\"'\\ $$ $q0$";
+    const auto steps = install_steps(one_route_map(), role);
+    const auto script = as_script(steps);
+    CHECK(holds(script, "\n-- role \"r\\x0adrop table bait; --\"\"'\\ $$ $q0$\"\n"));
+    CHECK(holds(script, "rolname = 'r\ndrop table bait; --\"''\\ $$ $q0$')"));
+    CHECK(holds(script, "alter role \"r\ndrop table bait; --\"\"'\\ $$ $q0$\" replication"));
+    for (const auto& step : steps)
+        CHECK(holds(step.sql, "set local standard_conforming_strings = on;"));
+    CHECK(holds(steps[1].sql, "do $q1$\n"));
+}
+
 TEST_CASE("A table that several routes name is published once") {
     auto model = one_route_map();
     model.routes.push_back(model.routes[0]);
