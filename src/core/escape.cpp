@@ -31,6 +31,19 @@ std::size_t utf8_sequence(std::string_view text) noexcept {
     return 0;
 }
 
+/// Of a well-formed sequence: what moves the cursor, ends a line, or reverses what stands behind
+/// it.
+bool is_control(std::string_view sequence) noexcept {
+    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(sequence[i]); };
+    if (sequence.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7F;
+    // U+0080 to U+009F are control characters that terminals obey: U+009B is ESC [.
+    if (sequence.size() == 2) return byte(0) == 0xC2 && byte(1) < 0xA0;
+    if (sequence.size() != 3 || byte(0) != 0xE2) return false;
+    // U+2028 and U+2029 end lines; U+202A to U+202E and U+2066 to U+2069 turn their direction.
+    return (byte(1) == 0x80 && byte(2) >= 0xA8 && byte(2) <= 0xAE) ||
+           (byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9);
+}
+
 std::string doubled(std::string_view text, char quote) {
     std::string out;
     out.reserve(text.size() + 2);
@@ -73,12 +86,7 @@ std::string printable(std::string_view text, std::size_t limit_bytes) {
     while (taken < text.size() && taken < limit_bytes) {
         const std::string_view rest = text.substr(taken);
         const std::size_t size = utf8_sequence(rest);
-        const auto byte = static_cast<std::uint8_t>(rest.front());
-        // U+0080 to U+009F are control characters that terminals obey: U+009B is ESC [.
-        const bool control =
-            byte < 0x20 || byte == 0x7F ||
-            (byte == 0xC2 && size == 2 && static_cast<std::uint8_t>(rest[1]) < 0xA0);
-        if (size == 0 || control) {
+        if (size == 0 || is_control(rest.substr(0, size))) {
             for (const char c : rest.substr(0, size == 0 ? 1 : size)) {
                 out += "\\x";
                 out += hex_digits[static_cast<std::uint8_t>(c) >> 4];

@@ -10,8 +10,9 @@ namespace walrelay {
 /// escaped, bytes that are not UTF-8 become U+FFFD.
 void append_json_escaped(std::string& out, std::string_view text);
 
-/// `text` for a log line or an error text: control characters and bytes that are not UTF-8 as \xNN,
-/// cut after `limit_bytes` with the number of bytes that were left out.
+/// `text` for a log line or an error text: control characters, what ends a line or turns its
+/// direction (U+2028, U+202E…), and bytes that are not UTF-8 as \xNN; cut after `limit_bytes` with
+/// the number of bytes that were left out.
 std::string printable(std::string_view text, std::size_t limit_bytes = 200);
 
 /// True when every byte sequence of `text` is well-formed UTF-8 (RFC 3629).

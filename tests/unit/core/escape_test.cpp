@@ -99,6 +99,15 @@ TEST_CASE("the control characters of ISO 8859 are escaped too: a terminal may ob
     CHECK(printable("\xC2\xA0") == "\xC2\xA0");  // U+00A0 is no control character
 }
 
+TEST_CASE("what ends a line elsewhere, or turns the direction of a line, is escaped too") {
+    CHECK(printable("a\xE2\x80\xA8z") == "a\\xe2\\x80\\xa8z");  // U+2028, a line separator
+    CHECK(printable("\xE2\x80\xA9") == "\\xe2\\x80\\xa9");
+    CHECK(printable("\xE2\x80\xAE") == "\\xe2\\x80\\xae");  // U+202E shows "gpj.exe" as "exe.jpg"
+    CHECK(printable("\xE2\x81\xA6\xE2\x81\xA9") == "\\xe2\\x81\\xa6\\xe2\\x81\\xa9");
+    for (const std::string harmless : {"\xE2\x80\xA6", "\xE2\x80\xAF", "\xE2\x81\xA5"})
+        CHECK(printable(harmless) == harmless);
+}
+
 TEST_CASE("long text is cut and says how much is missing") {
     CHECK(printable("abcdef", 6) == "abcdef");
     CHECK(printable("abcdef", 4) == "abcd\xE2\x80\xA6 (2 bytes more)");
