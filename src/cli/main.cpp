@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 
@@ -19,6 +22,15 @@ void add_output(CLI::App& command, std::string& format) {
     command.add_option("-o,--output", format, "text or json")
         ->check(CLI::IsMember({"text", "json"}))
         ->default_str("text");
+}
+
+/// One that was closed before the start would be given to the next connection that is opened, and
+/// what is printed would go to a database or a broker. Opened for reading, so that writing fails: a
+/// sink on a closed stdout must not look like one that delivers.
+void occupy_standard_descriptors() {
+    for (const int each : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(each, F_GETFD) < 0) static_cast<void>(::open("/dev/null", O_RDONLY));
+    }
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -74,6 +86,7 @@ int parse_and_run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    occupy_standard_descriptors();
     try {
         return parse_and_run(argc, argv);
     } catch (const std::exception& failure) {

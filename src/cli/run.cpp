@@ -1,9 +1,12 @@
 #include <sys/prctl.h>
+#include <unistd.h>
+
+#include <memory>
 
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "log_sink.hpp"
 #include "walrelay/cli/commands.hpp"
 #include "walrelay/config/reader.hpp"
 #include "walrelay/core/escape.hpp"
@@ -44,7 +47,8 @@ spdlog::level::level_enum level_of(config::log_level level) {
 
 /// Logs go to stderr: stdout belongs to the sink of that name.
 void set_up_log(const config::log& options) {
-    auto logger = spdlog::stderr_logger_st("walrelay");
+    auto logger =
+        std::make_shared<spdlog::logger>("walrelay", std::make_shared<log_sink>(STDERR_FILENO));
     auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
     formatter->add_flag<json_message>('*');
     formatter->set_pattern(options.format == config::log_format::json

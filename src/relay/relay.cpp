@@ -201,6 +201,7 @@ asio::awaitable<void> relay::beat() {
         give_up_if_out_of_reach(now);
         recorder_.close_idle(now);
         stalls_.look(snapshot());
+        spdlog::default_logger_raw()->flush();  // lines that a slow reader did not take at once
         note_halt();
     }
 }
