@@ -15,7 +15,12 @@ namespace ssl = boost::asio::ssl;
 error refuse(std::string option, const std::string& file,
              const boost::system::error_code& failure) {
     return {"read", std::move(option), file + ": " + failure.message(),
-            "a readable file in PEM format"};
+            "a readable file in PEM format, keys without a passphrase"};
+}
+
+/// OpenSSL's own asks for it on the terminal, and waits.
+int no_passphrase(char*, int, int, void*) {
+    return 0;
 }
 
 }  // namespace
@@ -46,6 +51,7 @@ result<ssl::context> make_tls_settings(const config::tls_files& files) {
     if (files.certificate.empty()) return context;
     context.use_certificate_chain_file(files.certificate, failure);
     if (failure) return refuse("tls.cert", files.certificate, failure);
+    SSL_CTX_set_default_passwd_cb(context.native_handle(), no_passphrase);
     context.use_private_key_file(files.key, ssl::context::pem, failure);
     if (failure) return refuse("tls.key", files.key, failure);
     if (SSL_CTX_check_private_key(context.native_handle()) != 1) {
