@@ -17,6 +17,7 @@ from support.processes import free_port
 from support.receiver import Receiver
 from support.records import to_kafka
 from support.relay import config, run_command
+from support.wait import until
 
 
 @pytest.fixture
@@ -188,7 +189,8 @@ def test_an_endpoint_is_reached_and_verified_and_gets_no_request(
     assert secure.connections == 1 and secure.requests == []
     code, findings = check(to_http(db, receiver))
     assert code == 0 and about(findings, "sink endpoint", "ok")
-    assert receiver.connections == 1 and receiver.requests == []
+    until(lambda: receiver.connections == 1, what="the receiver has seen the connection")
+    assert receiver.requests == []
 
 
 def test_a_certificate_that_ends_soon_warns(db, endpoint, certificates, check):

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import hmac
 import importlib.util
+import os
+import pty
 import re
 import socket
 import ssl
@@ -13,6 +15,7 @@ import urllib.parse
 
 import pytest
 
+from support import canary, hostile
 from support.events import outbox_to, to_http
 from support.receiver import Receiver, Reply
 from support.relay import config
@@ -101,23 +104,6 @@ def test_an_endpoint_without_signing_gets_no_signature(db, receiver, relay):
 
 # Rows that would bend a request
 
-hostile_values = [
-    "a\r\nX-Evil: 1",
-    "\r\n\r\nPOST /evil HTTP/1.1\r\nHost: evil\r\nContent-Length: 0\r\n\r\n",
-    "../../admin",
-    "../admin",
-    "a/b?c=d#e&f",
-    "a/b?x#y",
-    "%2e%2e",
-    "%2e%2e%2fadmin%0d%0a",
-    "@evil.com",
-    " a b\t",
-    "ü😀\x7f\x01",
-    "{topic}{{",
-    "http://evil.example/",
-    "x" * 3000,
-]  # C13 and C14
-
 
 class RawEndpoint:
     """Keeps every byte that comes in, and answers 200 each time it ends as told."""
@@ -167,7 +153,7 @@ def test_no_value_of_a_row_changes_the_request_that_carries_it(db, relay):
         process = relay(
             config(db, {"endpoint": {"http": {"url": url}}}, [outbox_to("endpoint")])
         ).wait_ready()
-        for count, value in enumerate(hostile_values, 1):
+        for count, value in enumerate(hostile.texts, 1):
             endpoint.received = b""
             event = insert(db, value, value, value, headers='{"Tenant": "a: b"}')
             until(lambda: process.delivered("endpoint") == count, what=repr(value))
@@ -175,6 +161,7 @@ def test_no_value_of_a_row_changes_the_request_that_carries_it(db, relay):
             expected = (
                 f"POST /in/{in_url}/end?key={in_url} HTTP/1.1\r\n"
                 f"Host: 127.0.0.1:{endpoint.port}\r\n"
+                f"x-canary: {canary.text}\r\n"
                 "Content-Type: application/json\r\n"
                 f"Content-Length: {len(body)}\r\n"
                 f"webhook-id: {event}\r\n"
@@ -277,6 +264,31 @@ def test_https_with_an_authority_of_ones_own_works(db, secure_receiver, authorit
     receiver.wait_for(3)
     until(lambda: process.delivered("endpoint") == 3, what="three are delivered")
     assert receiver.connections == 1, "the connection is kept"
+
+
+def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(db, relay, tmp_path):
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=tmp_path, capture_output=True, check=True)
+
+    key = ("-newkey", "rsa:2048", "-passout", f"pass:{canary.text}", "-keyout", "key.pem")
+    openssl("req", "-x509", *key, "-subj", "/CN=client", "-out", "client.pem")
+    tls = {"cert": str(tmp_path / "client.pem"), "key": str(tmp_path / "key.pem")}
+    sinks = {"endpoint": {"http": {"url": "https://localhost:1/", "tls": tls}}}
+    operator, terminal = pty.openpty()
+    try:
+        process = relay(
+            config(db, sinks, [outbox_to("endpoint")]),
+            # The first terminal that a session opens is its own.
+            under=["sh", "-c", f': <{os.ttyname(terminal)}; exec "$@"', "sh"],
+        )
+        assert process.wait_exit() == 2
+        assert "tls.key" in process.log() and "without a passphrase" in process.log()
+        os.set_blocking(operator, False)
+        with pytest.raises(BlockingIOError):  # nothing was written there
+            os.read(operator, 100)
+    finally:
+        os.close(operator)
+        os.close(terminal)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,9 @@ def test_a_missing_password_is_exit_2(guarded_db, relay):
     guarded_db.sql(f"ALTER ROLE {guarded_db.relay_user} PASSWORD 'right'")
     restrict(guarded_db, "scram-sha-256")
     nowhere = {"PGPASSFILE": "/nonexistent/passfile"}
-    log = refused(relay(to_discard(guarded_db), start=False, environment=nowhere))
+    settings = to_discard(guarded_db)
+    settings["source"]["conninfo"] = guarded_db.dsn(user=guarded_db.relay_user)
+    log = refused(relay(settings, start=False, environment=nowhere))
     assert "no password supplied" in log and "passfile" in log
 
 

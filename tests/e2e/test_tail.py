@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from support import canary
 from support.events import emit, outbox_to, to_stdout
 from support.processes import alive, kill, spawn
 from support.relay import binary, config, run_command
@@ -74,6 +75,7 @@ class Tail:
 
     def close(self):
         kill(self.process)
+        canary.look_for({"tail": self.shown(), "its messages": self.said()})
 
 
 @pytest.fixture

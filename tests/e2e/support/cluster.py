@@ -12,7 +12,7 @@ import tempfile
 
 import psycopg2
 
-from . import downloads
+from . import canary, downloads
 from .processes import accepts, alive, descendants, free_port, kill, send, spawn
 from .wait import until
 
@@ -279,7 +279,24 @@ class Database:
         return self.value("SELECT (pg_current_wal_insert_lsn() - '0/0')::int8")
 
     def drop(self):
-        """Drops slots, database and role; whoever uses them is thrown out."""
+        """Drops slots, database and role; whoever uses them is thrown out.
+
+        Asserts that what the relay wrote down there holds no secret.
+        """
+        try:
+            self.look_for_secrets()
+        finally:
+            self._drop()
+
+    def look_for_secrets(self):
+        tables = self.sql(
+            "SELECT oid::regclass::text FROM pg_class WHERE oid IN"
+            " (to_regclass('walrelay.progress'), to_regclass('walrelay.parked'))"
+        )
+        rows = {name: str(self.sql(f"SELECT t::text FROM {name} t")) for [name] in tables}
+        canary.look_for(rows)
+
+    def _drop(self):
         self.cluster.sql(
             "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots"
             " WHERE database = %s AND active_pid IS NOT NULL",

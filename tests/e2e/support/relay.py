@@ -9,6 +9,7 @@ import subprocess
 import urllib.error
 import urllib.request
 
+from . import canary
 from .cluster import source_folder
 from .processes import alive, free_port, kill, spawn
 from .wait import until
@@ -22,8 +23,11 @@ def binary():
 
 
 def config(database, sinks, routes, source=None, **sections):
-    """A sink map for a database of support.cluster, as the relay's own role over TCP."""
-    return {
+    """A sink map for a database of support.cluster, as the relay's own role over TCP.
+
+    It holds a secret (support.canary), which everything that is shown is searched for.
+    """
+    settings = {
         "source": {
             "conninfo": database.dsn(user=database.relay_user),
             "slot": database.slot,
@@ -35,11 +39,12 @@ def config(database, sinks, routes, source=None, **sections):
         "routes": routes,
         **sections,
     }
+    return canary.plant(settings)
 
 
 def run_command(*arguments, deadline=60, environment=None):
     """`walrelay ARGUMENTS`, to its end: a CompletedProcess with text output."""
-    return subprocess.run(
+    done = subprocess.run(
         [binary(), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -48,17 +53,25 @@ def run_command(*arguments, deadline=60, environment=None):
         check=False,
         env={**os.environ, **(environment or {})},
     )
+    canary.look_for({f"stdout of {arguments}": done.stdout, f"stderr of {arguments}": done.stderr})
+    return done
 
 
 class Relay:
-    """`walrelay run` with a configuration (a dict); its log is kept over restarts."""
+    """`walrelay run` with a configuration (a dict); its log is kept over restarts.
 
-    def __init__(self, settings, folder, arguments=(), environment=None):
+    `under` is a command that ends by becoming the relay, such as prlimit. stdout and stderr go to
+    files of the folder unless others are given.
+    """
+
+    def __init__(self, settings, folder, arguments=(), environment=None, under=(), **streams):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.file = self.folder / "walrelay.yaml"
         self._arguments = [str(argument) for argument in arguments]
         self._environment = {**os.environ, **(environment or {})}
+        self._under = under
+        self._streams = streams
         self._process = None
         self.configure(settings)
 
@@ -81,10 +94,9 @@ class Relay:
             self.folder / "stdout", "ab"
         ) as output:
             self._process = spawn(
-                [binary(), "run", "-c", str(self.file), *self._arguments],
-                stdout=output,
-                stderr=errors,
+                [*self._under, binary(), "run", "-c", str(self.file), *self._arguments],
                 env=self._environment,
+                **{"stdout": output, "stderr": errors, **self._streams},
             )
         if wait:
             self.wait_ready()
@@ -126,8 +138,24 @@ class Relay:
         os.kill(self._process.pid, signal.SIGCONT)
 
     def close(self):
-        if self._process:
-            kill(self._process)
+        """Kills it, and asserts that no secret was in anything that it showed."""
+        try:
+            self.look_for_secrets()
+        finally:
+            if self._process:
+                kill(self._process)
+
+    def look_for_secrets(self):
+        shown = {}
+        for name in ("stderr", "stdout"):
+            file = self.folder / name
+            shown[name] = file.read_bytes() if file.exists() else b""
+        if self.running():
+            shown["arguments"] = pathlib.Path(f"/proc/{self.pid}/cmdline").read_bytes()
+            if self.get("/healthz", patience=1)[0]:
+                for path in ("/readyz", "/status", "/metrics"):
+                    shown[path] = self.get(path, patience=1)[1]
+        canary.look_for(shown)
 
     # What it says
 
@@ -137,7 +165,7 @@ class Relay:
     def output(self):
         """What it wrote on stdout: the events of the sink `stdout`, one JSON object each."""
         text = (self.folder / "stdout").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def wait_log(self, pattern, deadline=15):
         """The first match of the regular expression in the log."""
@@ -147,12 +175,12 @@ class Relay:
             lambda: f"the log says {pattern!r}\n{self.log()[-3000:]}",
         )
 
-    def get(self, path, token=None):
+    def get(self, path, token=None, patience=5):
         """The status and body of an answer of the admin endpoint; (0, '') while it isn't there."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         request = urllib.request.Request(self.admin + path, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=patience) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
