@@ -119,7 +119,7 @@ def test_status_shows_positions_of_relay_and_database(db, receiver, relay):
     assert "none answers" in run_command("status", "-c", process.file).stdout
 
 
-def test_slow_admin_clients_do_not_hold_up_delivery(db, receiver, relay):
+def test_d6_slow_admin_clients_do_not_hold_up_delivery(db, receiver, relay):
     process = relay(to_http(db, receiver)).wait_ready()
     host, _, port = process.admin.removeprefix("http://").partition(":")
     with contextlib.ExitStack() as stack:
@@ -153,7 +153,7 @@ def test_status_finds_a_relay_that_listens_on_ipv6(db, relay):
     assert run_command("status", "-c", process.file, "--ready").returncode == 0
 
 
-def test_a_port_that_is_taken_is_exit_2_by_name(db, relay):
+def test_d6_a_port_that_is_taken_is_exit_2_by_name(db, relay):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         process = relay({**to_discard(db), "admin": {"listen": address}})

@@ -3,7 +3,7 @@
 import pytest
 
 from support.events import Arrivals, emit, outbox_to, to_http
-from support.relay import config
+from support.relay import config, run_command
 
 hostile = {
     "datestyle": "'German, DMY'",
@@ -124,3 +124,51 @@ def test_names_that_need_quotes_work(cluster, schema_template, receiver, relay):
         assert Arrivals.of([one for one in receiver.requests if one.body != b"x"]).distinct == {1}
     finally:
         database.drop()
+
+
+def quoted(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+def test_names_that_would_be_sql_stay_names_in_sql_apply_check_and_run(empty_db, receiver, relay):
+    """Also where strings know backslashes, which the database's own settings can bring about."""
+    role = f"{empty_db.name}\\'; DROP TABLE bait; --\""
+    schema, table = "s\"; DROP TABLE bait; --", "t\\'; DROP TABLE bait; --\"$$ $q0$ü"
+    publication = "p\\\"'; DROP TABLE bait; --"
+    whole = f"{quoted(schema)}.{quoted(table)}"
+    empty_db.sql("CREATE TABLE bait ()")
+    empty_db.sql(f"ALTER DATABASE {empty_db.name} SET standard_conforming_strings = off")
+    empty_db.sql(f"CREATE SCHEMA {quoted(schema)} CREATE TABLE {quoted(table)} (id int, body text)")
+    empty_db.sql(f"CREATE ROLE {quoted(role)} LOGIN")
+    in_conninfo = role.replace("\\", "\\\\").replace("'", "\\'")
+    conninfo = empty_db.dsn(user="USER").replace("USER", f"'{in_conninfo}'")
+    route = {"from": whole, "shape": {"id": "{id}", "payload": "body"}, "to": "endpoint"}
+    settings = config(
+        empty_db,
+        {"endpoint": {"http": {"url": receiver.url}}},
+        [outbox_to("endpoint"), route],
+        source={"conninfo": conninfo, "publication": [publication]},
+    )
+    process = relay(settings, start=False)
+    try:
+        # Printed for psql, and then run by the program itself.
+        empty_db.psql(script=run_command("sql", "-c", process.file).stdout)
+        for command in (
+            ("sql", "-c", process.file, "--apply", "--conninfo", empty_db.dsn()),
+            ("check", "-c", process.file),
+        ):
+            done = run_command(*command)
+            assert done.returncode == 0, done.stdout + done.stderr
+        process.start(wait=True)
+        empty_db.sql(f"INSERT INTO {whole} VALUES (5, 'x')")
+        assert [request.body for request in receiver.wait_for(1)] == [b"x"]
+        process.wait_settled()
+        [shown] = [one["table"] for one in process.status()["tables"]]
+        assert shown == f"{schema}.{table}"
+        label = shown.replace("\\", "\\\\").replace('"', '\\"')
+        assert process.metrics()[f'walrelay_events_received_total{{table="{label}"}}'] == 1
+        assert empty_db.value("SELECT count(*) FROM bait") == 0, "it is still there"
+    finally:
+        process.close()
+        empty_db.sql(f"DROP OWNED BY {quoted(role)} CASCADE")
+        empty_db.cluster.sql(f"DROP ROLE {quoted(role)}")
