@@ -45,6 +45,12 @@ std::vector<MetricFamily> event_counters(const snapshot& state) {
     MetricFamily retried =
         family("walrelay_events_retried_total",
                "Attempts that were not delivered, by class of the outcome.", MetricType::Counter);
+    MetricFamily parked =
+        family("walrelay_events_parked_total",
+               "Events set aside: parked (refused for good) or held (behind a stuck key).",
+               MetricType::Counter);
+    MetricFamily held_keys = family(
+        "walrelay_held_keys", "Keys whose events come from walrelay.parked.", MetricType::Gauge);
     MetricFamily in_flight =
         family("walrelay_sink_in_flight", "Attempts on the wire.", MetricType::Gauge);
     for (const sink_figures& sink : state.sinks) {
@@ -53,9 +59,15 @@ std::vector<MetricFamily> event_counters(const snapshot& state) {
         for (const auto& [what, count] : sink.retried) {
             add(retried, static_cast<double>(count), {{"sink", sink.name}, {"class", what}});
         }
+        add(parked, static_cast<double>(sink.parked), {{"sink", sink.name}, {"class", "parked"}});
+        add(parked, static_cast<double>(sink.held), {{"sink", sink.name}, {"class", "held"}});
+        add(held_keys, static_cast<double>(sink.held_keys), {{"sink", sink.name}});
         add(in_flight, static_cast<double>(sink.in_flight), {{"sink", sink.name}});
     }
-    return {std::move(received), std::move(delivered), std::move(retried), std::move(in_flight)};
+    add(parked, static_cast<double>(state.parked_without_route),
+        {{"sink", ""}, {"class", "parked"}});
+    return {std::move(received), std::move(delivered), std::move(retried),
+            std::move(parked),   std::move(held_keys), std::move(in_flight)};
 }
 
 }  // namespace

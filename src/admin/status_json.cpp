@@ -20,10 +20,11 @@ json of_sink(const sink_figures& sink) {
     json retried = json::object();
     for (const auto& [what, count] : sink.retried)
         retried[what] = count;
-    return {{"name", sink.name},           {"kind", sink.kind},
-            {"delivered", sink.delivered}, {"in_flight", sink.in_flight},
-            {"waiting", sink.waiting},     {"retried", std::move(retried)},
-            {"notice", sink.notice},       {"stalls", std::move(stalls)}};
+    return {
+        {"name", sink.name},           {"kind", sink.kind},       {"delivered", sink.delivered},
+        {"in_flight", sink.in_flight}, {"waiting", sink.waiting}, {"retried", std::move(retried)},
+        {"parked", sink.parked},       {"held", sink.held},       {"held_keys", sink.held_keys},
+        {"paused", sink.paused},       {"notice", sink.notice},   {"stalls", std::move(stalls)}};
 }
 
 }  // namespace
@@ -57,6 +58,7 @@ std::string to_json(const snapshot& state) {
                        {"limit_held_by", state.limit_held_by},
                        {"reconnects", state.reconnects},
                        {"loop_latency_seconds", state.loop_latency_seconds},
+                       {"parked_without_route", state.parked_without_route},
                        {"discarded", state.discarded},
                        {"ignored_changes", state.ignored_changes},
                        {"tables", std::move(tables)},

@@ -29,7 +29,12 @@ select n.oid is not null,
        coalesce(has_schema_privilege(n.oid, 'USAGE'), false),
        coalesce(has_table_privilege(c.oid, 'SELECT') and has_table_privilege(c.oid, 'INSERT')
                 and has_table_privilege(c.oid, 'UPDATE'), false),
-       coalesce(has_function_privilege(p.oid, 'EXECUTE'), false)
+       coalesce(has_function_privilege(p.oid, 'EXECUTE'), false),
+       (select coalesce(bool_and(has_table_privilege(a.oid, 'SELECT')
+                                 and (a.relname = 'redrive'
+                                      or has_table_privilege(a.oid, 'INSERT')
+                                         and has_table_privilege(a.oid, 'UPDATE'))), true)
+        from pg_class a where a.relnamespace = n.oid and a.relname in ('parked', 'redrive'))
 from (select) as always
     left join pg_namespace n on n.nspname = 'walrelay'
     left join pg_class c on c.relnamespace = n.oid and c.relname = 'progress'
@@ -257,7 +262,8 @@ asio::awaitable<sql_result<facts>> gather_facts(connection& link, const config::
     const auto rights = co_await link.query(rights_query);
     if (!rights) co_return rights.error();
     found.rights = {is_true(*rights, 0), is_true(*rights, 1), is_true(*rights, 2),
-                    is_true(*rights, 3), is_true(*rights, 4), is_true(*rights, 5)};
+                    is_true(*rights, 3), is_true(*rights, 4), is_true(*rights, 5),
+                    is_true(*rights, 6)};
     const auto objects = co_await gather_objects(link, found);
     if (!objects) co_return objects.error();
     if (model.source.progress) {

@@ -35,9 +35,10 @@ struct rights_facts {
     bool may_use_schema = false;
     bool may_use_progress = false;  ///< SELECT, INSERT and UPDATE
     bool may_rotate = false;
+    bool may_set_aside = false;  ///< as far as the tables for that are there
 
     [[nodiscard]] bool complete() const noexcept {
-        return may_use_schema && may_use_progress && may_rotate;
+        return may_use_schema && may_use_progress && may_rotate && may_set_aside;
     }
 };
 

@@ -105,7 +105,7 @@ install_step publication_step(const config::model& model) {
         body += "    end if;\n";
     }
     std::vector<std::string> tables;
-    for (const auto& table : routed_tables(model)) {
+    for (const auto& table : published_tables(model)) {
         tables.push_back(quote_identifier(table.schema) + "." + quote_identifier(table.name));
     }
     const auto in_ours = "p.pubname in (" + literals(names) + ")";
@@ -191,6 +191,16 @@ std::vector<routed_table> routed_tables(const config::model& model) {
         }
     }
     return tables;
+}
+
+std::vector<routed_table> published_tables(const config::model& model) {
+    auto tables = routed_tables(model);
+    if (needs_schema(model)) tables.push_back({"walrelay", "redrive"});
+    return tables;
+}
+
+std::string publish_marks_sql(const std::string& publication) {
+    return "alter publication " + quote_identifier(publication) + " add table walrelay.redrive;";
 }
 
 bool needs_schema(const config::model& model) {

@@ -46,6 +46,12 @@ struct routed_table {
 
 [[nodiscard]] std::vector<routed_table> routed_tables(const config::model& model);
 
+/// What the publication must send: the tables of the routes, and the marks of operators.
+[[nodiscard]] std::vector<routed_table> published_tables(const config::model& model);
+
+/// The SQL that makes a publication send the marks of operators.
+[[nodiscard]] std::string publish_marks_sql(const std::string& publication);
+
 /// The walrelay schema is needed: the record is kept in it, or a route reads one of its tables.
 [[nodiscard]] bool needs_schema(const config::model& model);
 

@@ -68,6 +68,10 @@ bool relays_own(const published_table& one) {
            std::find(names.begin(), names.end(), one.name) != names.end();
 }
 
+bool holds_marks(const published_table& one) {
+    return one.schema == "walrelay" && one.name == "redrive";
+}
+
 /// Tables that are captured but that no route names: their first row would halt the relay.
 void judge_unrouted(const facts& found, const judged_map& map, std::vector<finding>& out) {
     constexpr std::size_t shown = 10;
@@ -75,7 +79,7 @@ void judge_unrouted(const facts& found, const judged_map& map, std::vector<findi
     std::size_t left_out = 0;
     std::size_t said = 0;
     for (const auto& one : found.publications.tables) {
-        if (routed(routes, one)) continue;
+        if (routed(routes, one) || holds_marks(one)) continue;
         const auto* publication = find_publication(found, one.publication);
         // Its partitions are listed instead of the table: the option is the fault, and was said.
         if (publication != nullptr && !publication->via_partition_root) continue;
@@ -109,6 +113,24 @@ void judge_unrouted(const facts& found, const judged_map& map, std::vector<findi
                        std::to_string(left_out) + " more tables without a route",
                        {"as for those above"}});
     }
+}
+
+/// Without its marks the relay runs, but never hears what operators wish.
+void judge_marks(const facts& found, const judged_map& map, std::vector<finding>& out) {
+    constexpr const char* table = "table walrelay.redrive";
+    const auto& missing = found.missing_objects;
+    if (!needs_schema(map.model) || !found.rights.schema_exists ||
+        std::find(missing.begin(), missing.end(), table) != missing.end() ||
+        found.publications.found.empty()) {
+        return;  // that is said elsewhere, and comes first
+    }
+    const auto& tables = found.publications.tables;
+    if (std::any_of(tables.begin(), tables.end(), holds_marks)) return;
+    out.push_back({severity::warns,
+                   table,
+                   "is in no publication of the relay: walrelay parked redrive and drop, pause and "
+                   "resume would never reach it",
+                   {publish_marks_sql(found.publications.found.front().name), apply_command(map)}});
 }
 
 }  // namespace
@@ -151,6 +173,7 @@ void judge_publications(const facts& found, const judged_map& map, std::vector<f
         }
     }
     judge_unrouted(found, map, out);
+    judge_marks(found, map, out);
 }
 
 }  // namespace walrelay::cli

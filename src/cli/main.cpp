@@ -3,6 +3,8 @@
 
 #include <cstdio>
 #include <exception>
+#include <optional>
+#include <string>
 
 #include <CLI/CLI.hpp>
 
@@ -32,6 +34,72 @@ void occupy_standard_descriptors() {
         if (::fcntl(each, F_GETFD) < 0) static_cast<void>(::open("/dev/null", O_RDONLY));
     }
 }
+
+void add_selectors(CLI::App& command, parked_selection& which) {
+    command.add_option("--key", which.key, "only events of this key");
+    command.add_option("--since", which.since,
+                       "only those set aside since then: 30m, 2h, 3d, or a time");
+    command.add_option("--error", which.error, "only those whose error is like this; * and ?");
+    command.add_option("--sink", which.sink, "only those of this sink; none: no route took them");
+}
+
+/// walrelay parked list|show|redrive|drop, pause and resume.
+class operator_commands {
+public:
+    operator_commands(CLI::App& app, common_options& common, std::string& format)
+        : parked_{app.add_subcommand("parked", "what is set aside: look, send again, give up")},
+          list_{parked_->add_subcommand("list", "what waits, the newest last")},
+          show_{parked_->add_subcommand("show", "one row with all that is known of it")},
+          redrive_{parked_->add_subcommand("redrive", "have rows sent again")},
+          drop_{parked_->add_subcommand("drop", "give rows up")},
+          pause_{app.add_subcommand("pause", "have nothing sent to a sink")},
+          resume_{app.add_subcommand("resume", "go on with a sink")} {
+        parked_->require_subcommand(1);
+        for (CLI::App* const one : {list_, show_, redrive_, drop_, pause_, resume_})
+            add_config(*one, common, true);
+        for (CLI::App* const one : {list_, show_, redrive_, drop_})
+            add_output(*one, format);
+        add_selectors(*list_, listing_.which);
+        list_->add_flag("--all", listing_.which.all, "also what is delivered and dropped");
+        list_->add_option("--limit", listing_.limit, "how many rows")->capture_default_str();
+        show_->add_option("id", shown_, "as list shows it")->required();
+        for (CLI::App* const one : {redrive_, drop_}) {
+            one->add_option("ids", marks_.which.ids, "as list shows them");
+            add_selectors(*one, marks_.which);
+            one->add_flag("--all", marks_.which.all, "all that are parked");
+            one->add_flag("--held", marks_.which.held, "also those that wait behind others");
+        }
+        drop_->add_flag("--yes", marks_.sure, "with --all: it is meant");
+        for (CLI::App* const one : {pause_, resume_})
+            one->add_option("sink", pause_options_.sink, "its name in the file")->required();
+    }
+
+    /// Nothing when the command is another.
+    std::optional<exit_code> run(const common_options& common) {
+        if (list_->parsed()) return list_parked(common, listing_);
+        if (show_->parsed()) return show_parked(common, shown_);
+        if (redrive_->parsed() || drop_->parsed()) {
+            if (drop_->parsed()) marks_.what = parked_mark_options::action::drop;
+            return mark_parked(common, marks_);
+        }
+        if (!pause_->parsed() && !resume_->parsed()) return std::nullopt;
+        pause_options_.paused = pause_->parsed();
+        return pause(common, pause_options_);
+    }
+
+private:
+    CLI::App* parked_;
+    CLI::App* list_;
+    CLI::App* show_;
+    CLI::App* redrive_;
+    CLI::App* drop_;
+    CLI::App* pause_;
+    CLI::App* resume_;
+    parked_list_options listing_;
+    std::int64_t shown_ = 0;
+    parked_mark_options marks_;
+    pause_options pause_options_;
+};
 
 int parse_and_run(int argc, char** argv) {
     CLI::App app{"walrelay delivers committed outbox rows of Postgres to Kafka and HTTP",
@@ -69,6 +137,7 @@ int parse_and_run(int argc, char** argv) {
     add_output(*tail_command, format);
     tail_command->add_option("--count", tail_flags.count, "end after so many events")
         ->check(CLI::PositiveNumber);
+    operator_commands operators{app, common, format};
 
     try {
         app.parse(argc, argv);
@@ -80,6 +149,7 @@ int parse_and_run(int argc, char** argv) {
     if (check_command->parsed()) return static_cast<int>(check(common));
     if (sql_command->parsed()) return static_cast<int>(sql(common, sql_flags));
     if (tail_command->parsed()) return static_cast<int>(tail(common, tail_flags));
+    if (const auto code = operators.run(common)) return static_cast<int>(*code);
     return static_cast<int>(status(common, status_flags));
 }
 

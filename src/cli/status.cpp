@@ -128,6 +128,13 @@ json of_database(const database_facts& found) {
             {"age_seconds", found.record_age_seconds},
             {"halt", found.record->halt ? json(*found.record->halt) : json(nullptr)}};
     }
+    shown["aside"] = json::array();
+    for (const parked_count& one : found.aside) {
+        shown["aside"].push_back({{"state", one.state},
+                                  {"sink", one.sink.empty() ? json(nullptr) : json(one.sink)},
+                                  {"rows", one.rows}});
+    }
+    shown["paused"] = found.paused;
     shown["oldest_transaction"] = of_transaction(found.oldest);
     return shown;
 }

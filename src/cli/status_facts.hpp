@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "parked_facts.hpp"
 #include "walrelay/admin/snapshot.hpp"
 #include "walrelay/core/lsn.hpp"
 #include "walrelay/postgres/catalog.hpp"
@@ -32,6 +34,8 @@ struct database_facts {
     std::optional<postgres::progress_row> record;
     std::int64_t record_age_seconds = 0;
     std::optional<open_transaction> oldest;
+    std::vector<parked_count> aside;  ///< what waits in walrelay.parked
+    std::vector<std::string> paused;  ///< sinks that an operator has paused
 };
 
 struct status_facts {

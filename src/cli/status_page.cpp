@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "judge.hpp"
+#include "parked_page.hpp"
 #include "status_sentence.hpp"
 #include "walrelay/core/escape.hpp"
 
@@ -104,6 +105,24 @@ void add_database(std::string& out, const status_facts& found) {
     }
 }
 
+void add_aside(std::string& out, const status_facts& found) {
+    bool parked = false;
+    for (const parked_count& one : found.database.aside) {
+        add(out, "aside", count_text(one));
+        parked = parked || one.state == "parked";
+    }
+    if (parked) {
+        add(out, "",
+            "walrelay parked list -c " + printable(found.file) +
+                " shows them; parked redrive sends them again, parked drop gives them up");
+    }
+    for (const std::string& sink : found.database.paused) {
+        add(out, "paused",
+            "sink " + printable(sink) + ": walrelay resume " + printable(sink) + " -c " +
+                printable(found.file));
+    }
+}
+
 }  // namespace
 
 std::string status_page(const status_facts& found) {
@@ -117,6 +136,7 @@ std::string status_page(const status_facts& found) {
                 : "none answers at admin.listen (" + printable(found.listen) + ")");
     }
     add_database(out, found);
+    add_aside(out, found);
     add(out, "wal", what_holds_wal(found));
     return out;
 }

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "parked_queries.hpp"
+
 namespace walrelay::cli {
 
 namespace asio = boost::asio;
@@ -72,6 +74,11 @@ asio::awaitable<sql_result<void>> gather(connection& link, const std::string& na
                              number<int>(*oldest, 2).value_or(0), std::string{oldest->text(0, 3)},
                              number<std::int64_t>(*oldest, 4)};
     }
+    // An older schema has neither table.
+    auto aside = co_await count_parked(link, name);
+    if (aside) out.aside = std::move(*aside);
+    auto paused = co_await read_paused(link, name);
+    if (paused) out.paused = std::move(*paused);
     // Without the schema, or without the right to read it, there is no record to show.
     auto record = co_await postgres::read_progress(link, name);
     if (!record || !*record) co_return sql_result<void>{};

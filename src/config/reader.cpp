@@ -24,12 +24,12 @@ model read_root(const place& root) {
     if (const place* const at = keys.require("source")) read_source(*at, out.source);
     std::optional<sink_list> sinks;
     if (const place* const at = keys.require("sinks")) sinks = read_sinks(*at);
-    if (const place* const at = keys.require("routes")) {
-        out.routes = read_routes(*at, sinks ? &*sinks : nullptr);
-    }
+    if (const place* const at = keys.find("on_event_error"))
+        read_event_error_policy(*at, out.on_event_error);
+    if (const place* const at = keys.require("routes"))
+        out.routes = read_routes(*at, sinks ? &*sinks : nullptr, out.on_event_error);
     if (sinks) out.sinks = std::move(sinks->sinks);
-    if (const place* const at = keys.find("on_event_error")) read_event_error_policy(*at);
-    if (const place* const at = keys.find("retry")) read_retry(*at);
+    if (const place* const at = keys.find("retry")) read_retry(*at, out.retry);
     if (const place* const at = keys.find("limits")) read_limits(*at, out.limits);
     if (const place* const at = keys.find("admin")) read_admin(*at, out.admin);
     if (const place* const at = keys.find("log")) read_log(*at, out.log);

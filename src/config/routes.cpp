@@ -293,7 +293,7 @@ struct route_reading {
     bool takes_all_rows = false;
 };
 
-route_reading read_route(const place& where, const sink_list* sinks) {
+route_reading read_route(const place& where, const sink_list* sinks, error_policy policy) {
     const section keys{
         where,
         {"from", "where", "to", "shape", "topic", "key", "topics", "envelope", "on_event_error"},
@@ -320,13 +320,15 @@ route_reading read_route(const place& where, const sink_list* sinks) {
     if (const place* const at = keys.find("envelope")) {
         static_cast<void>(at->choice({"raw"}, {"cloudevents"}));
     }
-    if (const place* const at = keys.find("on_event_error")) read_event_error_policy(*at);
+    out.on_event_error = policy;
+    if (const place* const at = keys.find("on_event_error"))
+        read_event_error_policy(*at, out.on_event_error);
     return read;
 }
 
 }  // namespace
 
-std::vector<route> read_routes(const place& where, const sink_list* sinks) {
+std::vector<route> read_routes(const place& where, const sink_list* sinks, error_policy policy) {
     std::vector<route> routes;
     const auto items = where.items("a list of routes");
     if (!items) return routes;
@@ -334,7 +336,7 @@ std::vector<route> read_routes(const place& where, const sink_list* sinks) {
     // Schema, table, prefix → the line of the route that takes them all.
     std::map<std::tuple<std::string, std::string, std::string>, int> takes_all;
     for (const place& at : *items) {
-        route_reading last = read_route(at, sinks);
+        route_reading last = read_route(at, sinks, policy);
         routes.push_back(std::move(last.value));
         if (!last.source_is_known) continue;
         const route& made = routes.back();

@@ -102,7 +102,7 @@ void read_source(const place& where, source& out) {
 
 void read_limits(const place& where, limits& out) {
     const section keys{
-        where, {"in_flight_events", "in_flight_bytes", "replay_events", "event_bytes"}, {"hold"}};
+        where, {"in_flight_events", "in_flight_bytes", "replay_events", "event_bytes", "hold"}};
     constexpr std::uint64_t most_events = 10'000'000;
     if (const place* const at = keys.find("in_flight_events"))
         at->read(out.in_flight_events, 1, most_events);
@@ -113,6 +113,7 @@ void read_limits(const place& where, limits& out) {
     // A frame of libpq's can hold 1 GiB; far below that, memory and brokers give up.
     if (const place* const at = keys.find("event_bytes"))
         at->read_size(out.event_bytes, 1, 128ULL << 20);
+    if (const place* const at = keys.find("hold")) at->read(out.hold, 1s, 24h);
 }
 
 void read_admin(const place& where, admin& out) {
@@ -166,24 +167,19 @@ void read_log(const place& where, log& out) {
     }
 }
 
-void read_event_error_policy(const place& where) {
-    static_cast<void>(where.choice({"halt"}, {"park", "park_key"}));
+void read_event_error_policy(const place& where, error_policy& out) {
+    constexpr std::array policies{error_policy::park, error_policy::park_key, error_policy::halt};
+    if (const auto index = where.choice({"park", "park_key", "halt"})) out = policies[*index];
 }
 
-void read_retry(const place& where) {
+void read_retry(const place& where, retry& out) {
     const section keys{where, {"max_attempts", "max_age"}};
     if (const place* const at = keys.find("max_attempts")) {
-        std::uint64_t attempts = 0;
+        std::uint64_t attempts = out.max_attempts;
         at->read(attempts, 0, 1'000'000);
-        if (attempts != 0)
-            at->problem("a limit is not available yet; allowed: 0 (retried for ever)");
+        out.max_attempts = static_cast<std::uint32_t>(attempts);
     }
-    if (const place* const at = keys.find("max_age")) {
-        std::chrono::milliseconds age{0};
-        at->read(age, 0s, 8760h);
-        if (age != age.zero())
-            at->problem("a limit is not available yet; allowed: 0s (retried for ever)");
-    }
+    if (const place* const at = keys.find("max_age")) at->read(out.max_age, 0s, 8760h);
 }
 
 }  // namespace walrelay::config

@@ -20,8 +20,8 @@ void read_limits(const place& where, limits& out);
 void read_admin(const place& where, admin& out);
 void read_log(const place& where, log& out);
 /// `on_event_error`, which the file and each route may have.
-void read_event_error_policy(const place& where);
-void read_retry(const place& where);
+void read_event_error_policy(const place& where, error_policy& out);
+void read_retry(const place& where, retry& out);
 
 /// The sinks by the names that routes use, those with problems too: a route to one is no problem of
 /// the route.
@@ -36,7 +36,9 @@ void read_kafka_sink(const place& where, kafka_sink& out);
 void read_http_sink(const place& where, http_sink& out);
 
 /// Nothing is known of the sinks when their section is missing; then names are not checked.
-[[nodiscard]] std::vector<route> read_routes(const place& where, const sink_list* sinks);
+/// `policy` is that of a route which says none.
+[[nodiscard]] std::vector<route> read_routes(const place& where, const sink_list* sinks,
+                                             error_policy policy);
 /// `shape:` of a route from a table. `http`: those of its sinks that are HTTP, which take fewer
 /// headers than others. `out` becomes a mapped_shape unless the value is nothing like a shape.
 void read_shape(const place& where, std::span<const http_sink* const> http,

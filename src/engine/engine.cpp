@@ -7,17 +7,30 @@
 
 namespace walrelay::engine {
 
+namespace {
+
+/// So many rows without a route, one behind the other: the routes are wrong, not the rows.
+constexpr std::uint32_t unroutable_in_row_max = 20;
+
+}  // namespace
+
 engine::engine(const engine_options& options)
     : options_{options}, progress_{options.replay_events}, random_state_{options.seed} {
-    sinks_.reserve(options.sinks.size());
-    for (const lane_depth depth : options.sinks)
-        sinks_.emplace_back(pool_, depth);
+    for (const sink_options& one : options.sinks) {
+        require(!one.holds || one.depth == lane_depth::serial,
+                "I6: only serial lanes may be set aside");
+        sinks_.emplace_back(
+            pool_,
+            lane_options{one.depth, one.holds, options.hold,
+                         std::max<std::uint64_t>(options.in_flight_events / 2, 1),
+                         std::max<std::uint64_t>(options.in_flight_bytes / 2, 1), options.retries});
+    }
 }
 
 // ---- the stream
 
-void engine::stream_started(lsn recorded, bool same_history, duration status_period,
-                            time_point now) {
+void engine::stream_started(lsn recorded, bool same_history, aside_start aside,
+                            duration status_period, time_point now) {
     require(events_count_ == 0, "I5: events of an ended stream were kept");
     if (same_history && ledger_.safe() >= recorded) {
         ledger_.restart();
@@ -27,6 +40,9 @@ void engine::stream_started(lsn recorded, bool same_history, duration status_per
     progress_.restart(recorded, ledger_.safe() > recorded, now);
     feedback_.restart(status_period, same_history, now);
     full_ = full_limit::none;
+    merge_.start(std::move(aside.entries));
+    for (const held_lane& one : aside.lanes)
+        sinks_[one.sink].restore(one.lane, one.waits_for_operator);
 }
 
 void engine::stream_lost() {
@@ -37,13 +53,14 @@ void engine::stream_lost() {
     };
     for (lanes& one : sinks_)
         one.forget(forget);
-    for (const event_slot slot : unroutable_) {
-        free_events_.push_back(slot);
+    released_.insert(released_.end(), unroutable_.begin(), unroutable_.end());
+    for (const event_slot slot : aside_.clear())
         released_.push_back(slot);
-    }
     unroutable_.clear();
+    unroutable_in_row_ = 0;
+    merge_.start({});
     if (halted_ && !halted_->sink) halted_.reset();  // the row comes again
-    events_count_ = bytes_count_ = 0;
+    events_count_ = bytes_count_ = fed_bytes_ = 0;
 }
 
 bool engine::begin(lsn commit_lsn, std::int64_t commit_time_us) {
@@ -52,7 +69,7 @@ bool engine::begin(lsn commit_lsn, std::int64_t commit_time_us) {
     return commit_lsn >= ledger_.safe();
 }
 
-event_slot engine::track(std::size_t bytes, std::uint32_t pending) {
+event_slot engine::track(unit_index unit, std::size_t bytes, std::uint32_t pending) {
     event_slot slot = 0;
     if (free_events_.empty()) {
         slot = static_cast<event_slot>(events_.size());
@@ -61,49 +78,122 @@ event_slot engine::track(std::size_t bytes, std::uint32_t pending) {
         slot = free_events_.back();
         free_events_.pop_back();
     }
-    events_[slot] = {open_unit_,
-                     static_cast<std::uint32_t>(std::min<std::size_t>(bytes, UINT32_MAX)), pending,
-                     false};
+    events_[slot] = {unit,
+                     static_cast<std::uint32_t>(std::min<std::size_t>(bytes, UINT32_MAX)),
+                     pending,
+                     false,
+                     {}};
+    return slot;
+}
+
+event_slot engine::track_row(std::size_t bytes, std::uint32_t pending) {
+    const event_slot slot = track(open_unit_, bytes, pending);
     ledger_.add_event();
     ++events_count_;
     bytes_count_ += events_[slot].bytes;
     return slot;
 }
 
-event_slot engine::add(std::size_t bytes, std::span<const event::placement> placements) {
+delivery_index engine::make_delivery(const delivery& made) {
+    delivery_index at = 0;
+    if (free_deliveries_.empty()) {
+        at = static_cast<delivery_index>(pool_.size());
+        pool_.emplace_back();
+    } else {
+        at = free_deliveries_.back();
+        free_deliveries_.pop_back();
+    }
+    const std::uint32_t serial = pool_[at].serial;
+    pool_[at] = made;
+    pool_[at].serial = serial;
+    return at;
+}
+
+std::optional<event_slot> engine::add(std::size_t bytes, stream_place place,
+                                      std::span<const event::placement> placements) {
     require(!placements.empty(), "I13: an event without a sink was counted as routed");
-    const event_slot slot = track(bytes, static_cast<std::uint32_t>(placements.size()));
-    for (const event::placement& place : placements) {
-        delivery_index at = 0;
-        if (free_deliveries_.empty()) {
-            at = static_cast<delivery_index>(pool_.size());
-            pool_.emplace_back();
-        } else {
-            at = free_deliveries_.back();
-            free_deliveries_.pop_back();
+    unroutable_in_row_ = 0;
+    if (!merge_.over()) {
+        if (const auto rows = merge_.at(place); !rows.empty()) {
+            placements_.clear();
+            for (const event::placement& to : placements) {
+                if (!resolved_before(rows, place, to)) placements_.push_back(to);
+            }
+            placements = placements_;
         }
-        const std::uint32_t serial = pool_[at].serial;
+    }
+    if (placements.empty()) {
+        ledger_.add_resolved_event();
+        return std::nullopt;
+    }
+    const event_slot slot = track_row(bytes, static_cast<std::uint32_t>(placements.size()));
+    for (const event::placement& to : placements) {
         delivery fresh;
         fresh.event = slot;
-        fresh.serial = serial;
-        fresh.sink = static_cast<std::uint16_t>(place.sink);
-        fresh.keyed = place.keyed;
-        fresh.key_hash = place.key_hash;
-        fresh.target_hash = place.target_hash;
-        pool_[at] = fresh;
-        sinks_[place.sink].add(at);
+        fresh.bytes = events_[slot].bytes;
+        fresh.sink = static_cast<std::uint16_t>(to.sink);
+        fresh.target_hash = to.target_hash;
+        fresh.on_event_error = to.on_event_error;
+        const delivery_index at = make_delivery(fresh);
+        pool_[at].lane_of = to.keyed ? lane_key{to.key_hash, lane_key::kind::keyed}
+                                     : lane_key{at, lane_key::kind::event};
+        sinks_[to.sink].add(at, place);
+        collect(to.sink);
     }
     return slot;
+}
+
+/// What the store knows of an event that is read again. One that it says was delivered is sent
+/// again, as all are that are read again: else an older one of its key would end up last. So is one
+/// that was held when the stream started and has been fed since.
+bool engine::resolved_before(std::span<const aside_entry> rows, stream_place place,
+                             const event::placement& to) const {
+    const aside_entry* const known = row_for(rows, to.sink);
+    if (known == nullptr) return false;
+    switch (known->state) {
+        case aside_state::parked:
+        case aside_state::dropped:
+            return true;
+        case aside_state::delivered:
+            return false;
+        case aside_state::held:
+            break;
+    }
+    if (!to.keyed || !known->holds_key) return true;
+    const lane_key lane{to.key_hash, lane_key::kind::keyed};
+    return sinks_[to.sink].held(lane) && !merge_.fed(to.sink, lane, place);
 }
 
 void engine::add_discarded() {
     ledger_.add_resolved_event();
 }
 
-event_slot engine::add_unroutable(std::size_t bytes, std::string reason) {
-    const event_slot slot = track(bytes, 1);
+std::optional<event_slot> engine::add_unroutable(std::size_t bytes, stream_place place,
+                                                 std::string reason, config::error_policy policy) {
+    if (!merge_.over()) {
+        const aside_entry* const known = row_for(merge_.at(place), std::nullopt);
+        if (known != nullptr && known->state != aside_state::delivered) {
+            ledger_.add_resolved_event();
+            return std::nullopt;
+        }
+    }
+    const event_slot slot = track_row(bytes, 1);
+    if (policy != config::error_policy::halt && unroutable_in_row_ < unroutable_in_row_max) {
+        ++unroutable_in_row_;
+        aside_put row;
+        row.event = slot;
+        row.reason = std::move(reason);
+        aside_.put(std::move(row));
+        return slot;
+    }
     unroutable_.push_back(slot);
     if (!halted_) halted_ = halt_info{slot, std::nullopt, std::move(reason)};
+    return slot;
+}
+
+event_slot engine::add_mark(std::size_t bytes) {
+    const event_slot slot = track_row(bytes, 1);
+    aside_.mark(slot);
     return slot;
 }
 
@@ -139,10 +229,18 @@ bool engine::wants_rows() {
 
 std::optional<engine::attempt> engine::next(std::size_t sink, time_point now) {
     if (sending_is_over()) return std::nullopt;
+    if (replay_events() >= options_.replay_events / 2) look_for_pinning(sink);
     const std::optional<delivery_index> at = sinks_[sink].next(now);
     if (!at) return std::nullopt;
     const delivery& one = pool_[*at];
     return attempt{{*at, one.serial}, one.attempts, one.event};
+}
+
+/// Whether a lane of this sink keeps all that was read since from being recorded.
+void engine::look_for_pinning(std::size_t sink) {
+    const delivery_index at = sinks_[sink].oldest();
+    if (at != no_delivery && ledger_.oldest(events_[pool_[at].event].unit))
+        sinks_[sink].suspect_of_pinning(at);
 }
 
 void engine::sent_back(attempt_token token) {
@@ -154,33 +252,54 @@ void engine::sent_back(attempt_token token) {
 void engine::attempt_ended(attempt_token token, const outcome& seen, time_point now) {
     require(token.slot < pool_.size() && pool_[token.slot].serial == token.serial,
             "I6: the outcome of an attempt that is not the last one");
-    delivery& one = pool_[token.slot];
-    switch (sinks_[one.sink].attempt_ended(token.slot, seen, now, random())) {
+    const delivery before = pool_[token.slot];
+    const bool fed = before.stored != 0 && !before.orphaned;
+    const lanes::verdict led_to =
+        sinks_[before.sink].attempt_ended(token.slot, seen, now, random());
+    switch (led_to) {
         case lanes::verdict::resolved:
+            if (fed) write_outcome(token.slot, aside_state::delivered, {});
             settle(token.slot);
+            break;
+        case lanes::verdict::parked:
+            if (fed) {
+                write_outcome(token.slot, aside_state::parked, seen.reason);
+                settle(token.slot);
+            }
             break;
         case lanes::verdict::waits:
             break;
         case lanes::verdict::halt:
-            if (!sending_is_over()) halted_ = halt_info{one.event, one.sink, seen.reason};
+            if (!sending_is_over()) halted_ = halt_info{before.event, before.sink, seen.reason};
             break;
     }
+    collect(before.sink);
 }
 
 /// A delivery is over: resolved, or forgotten with its stream.
 void engine::settle(delivery_index at) {
-    const event_slot slot = pool_[at].event;
     free_deliveries_.push_back(at);
+    settle_event(pool_[at].event);
+}
+
+void engine::settle_event(event_slot slot) {
     tracked_event& owner = events_[slot];
     require(owner.pending > 0, "I5: a delivery was resolved twice");
     if (--owner.pending > 0) return;
-    if (!owner.orphaned) {
+    if (!owner.orphaned && owner.unit == no_unit) fed_bytes_ -= owner.bytes;
+    if (!owner.orphaned && owner.unit != no_unit) {
         ledger_.resolve(owner.unit);
         --events_count_;
         bytes_count_ -= owner.bytes;
     }
-    free_events_.push_back(slot);
     released_.push_back(slot);
+}
+
+std::span<const event_slot> engine::take_released() {
+    handed_out_.swap(released_);
+    released_.clear();
+    free_events_.insert(free_events_.end(), handed_out_.begin(), handed_out_.end());
+    return handed_out_;
 }
 
 // ---- record and acknowledge
@@ -191,7 +310,8 @@ std::optional<status_message> engine::status_due(time_point now, bool at_once) {
 }
 
 time_point engine::wake_at(bool sending) const noexcept {
-    time_point wake = std::min(progress_.wake_at(ledger_), feedback_.wake_at(progress_.recorded()));
+    time_point wake = std::min(
+        {progress_.wake_at(ledger_), feedback_.wake_at(progress_.recorded()), aside_.wake_at()});
     if (sending_is_over() || !sending) return wake;
     for (const lanes& one : sinks_)
         wake = std::min(wake, one.wake_at());

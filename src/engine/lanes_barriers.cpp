@@ -14,8 +14,13 @@ void lanes::release_due(time_point now) {
         if (found == lanes_.end() || !found->second.backing_off || found->second.retry_at != due.at)
             continue;
         found->second.backing_off = false;
-        make_ready(found->second.events.front());
+        if (found->second.held) {
+            want_load(due.key, found->second);
+        } else {
+            make_ready(found->second.events.front());
+        }
     }
+    if (!heavy_.empty()) retry_heavy(now);
     if (now < targets_due_) return;
     targets_due_ = never;
     for (auto& [target, shut] : targets_) {
@@ -56,6 +61,7 @@ void lanes::close_barriers(delivery_index at, const outcome& seen, const directi
         if (shut.failures == 0) shut.since = now;
         if (shut.failures == 0 || probe) {
             ++shut.failures;
+            shut.failed_at = now;
             shut.until = now + follows.wait;
             shut.reason = seen.reason;
         }
@@ -121,8 +127,9 @@ void lanes::open_target(std::uint64_t target) {
 std::vector<stall_info> lanes::stalls(std::size_t most) const {
     std::vector<stall_info> found;
     if (barrier_.failures > 0) {
-        found.push_back({stall_info::scope::sink, order_.front(), barrier_.reason,
-                         barrier_.failures, barrier_.since, barrier_.until});
+        const delivery_index example = order_.empty() ? fed_.front() : order_.front();
+        found.push_back({stall_info::scope::sink, example, barrier_.reason, barrier_.failures,
+                         barrier_.since, barrier_.until});
     }
     for (const auto& [target, shut] : targets_) {
         if (found.size() >= most) return found;
@@ -137,7 +144,7 @@ std::vector<stall_info> lanes::stalls(std::size_t most) const {
     if (failed_lanes_ == 0) return found;
     for (const auto& [key, one] : lanes_) {
         if (found.size() >= most) return found;
-        if (one.failures == 0) continue;
+        if (one.failures == 0 || one.events.empty()) continue;
         found.push_back({stall_info::scope::lane, one.events.front(), one.reason, one.failures,
                          one.since, one.retry_at});
     }

@@ -9,11 +9,27 @@ namespace {
 constexpr backoff growing{std::chrono::milliseconds{200}, std::chrono::seconds{60}};
 constexpr std::uint32_t refusals_max = 3;
 constexpr duration between_refusals = std::chrono::seconds{5};
+constexpr std::uint32_t refused_events_to_blame_a_sink = 20;
 
 /// The wait that was asked for, or our own where that is longer.
 duration at_least(const outcome& seen, duration wait) {
     if (!seen.retry_after) return wait;
     return std::max<duration>(wait, *seen.retry_after);
+}
+
+directive stall_sink(const outcome& seen, const attempt_history& history, std::uint64_t random) {
+    return {directive::kind::stall_sink,
+            at_least(seen, growing.wait(history.sink_failures, random))};
+}
+
+/// A receiver that refuses everything must not empty the outbox into the store.
+bool refuses_all(const attempt_history& history) {
+    return history.parked_in_row >= refused_events_to_blame_a_sink && !history.halts;
+}
+
+directive give_up(const outcome& seen, const attempt_history& history, std::uint64_t random) {
+    if (refuses_all(history)) return stall_sink(seen, history, random);
+    return {directive::kind::give_up, {}};
 }
 
 }  // namespace
@@ -28,23 +44,27 @@ directive decide(const outcome& seen, const attempt_history& history, std::uint6
                 return {kind::stall_target,
                         at_least(seen, growing.wait(history.target_failures, random))};
             }
+            if (history.failing_lanes >= lanes_to_blame_a_sink)
+                return stall_sink(seen, history, random);
+            if (history.retries_spent) return give_up(seen, history, random);
             return {kind::retry_lane, at_least(seen, growing.wait(history.lane_failures, random))};
         case outcome_class::target:
             return {kind::stall_target,
                     at_least(seen, growing.wait(history.target_failures, random))};
         case outcome_class::event:
-            if (history.refusals >= refusals_max) return {kind::halt, {}};
+            if (refuses_all(history)) return stall_sink(seen, history, random);
+            if (history.refusals >= refusals_max) return give_up(seen, history, random);
             return {kind::retry_lane, at_least(seen, between_refusals)};
         case outcome_class::event_final:
-            return {kind::halt, {}};
+            return give_up(seen, history, random);
         case outcome_class::batch:
-            if (history.sent_alone) return {kind::halt, {}};
+            if (history.sent_alone) return give_up(seen, history, random);
             return {kind::retry_alone, growing.wait(history.lane_failures, random)};
         case outcome_class::endpoint:
         case outcome_class::unknown:
             break;
     }
-    return {kind::stall_sink, at_least(seen, growing.wait(history.sink_failures, random))};
+    return stall_sink(seen, history, random);
 }
 
 const char* class_name(outcome_class what) noexcept {

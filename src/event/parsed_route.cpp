@@ -128,6 +128,7 @@ result<parsed_route> parse_route(const config::model& model, std::size_t index) 
     out.at = to_string(route.at);
     out.where = route.where;
     out.topics = route.topics;
+    out.on_event_error = route.on_event_error;
     if (auto shape = parse_shape(route, out); !shape) return shape.error();
     for (const std::size_t sink : route.to) {
         auto target = parse_target(model, route, sink);

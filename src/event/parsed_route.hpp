@@ -40,6 +40,7 @@ struct parsed_route {
     std::vector<std::pair<std::string, std::vector<std::string>>> where;
     std::vector<parsed_target> to;  ///< empty: discards
     std::vector<std::string> topics;
+    config::error_policy on_event_error = config::error_policy::park;
 
     shape_kind shape = shape_kind::mapped;
     header_style style = header_style::walrelay;

@@ -37,6 +37,7 @@ public:
         at_ = &route.at;
         planned_route out;
         out.index = route.index;
+        out.on_event_error = route.on_event_error;
         for (const auto& [column, globs] : route.where)
             out.where.push_back({want(column, "where"), globs});
         if (route.to.empty()) return out;  // a row that is discarded needs no shape

@@ -1,11 +1,11 @@
 #include "routed_table.hpp"
 
 #include <algorithm>
-#include <functional>
 
 #include "position_id.hpp"
 #include "row_headers.hpp"
 #include "walrelay/core/escape.hpp"
+#include "walrelay/core/stable_hash.hpp"
 #include "walrelay/core/template_syntax.hpp"
 
 namespace walrelay::event {
@@ -107,14 +107,15 @@ routing routed_table::decide(const pgoutput::tuple_view& row,
 
     std::string& buffer = text_buffer();
     placement one;
+    one.on_event_error = route->on_event_error;
     if (route->key) {
         buffer.clear();
         const filled key = route->key->fill(values, buffer);
         one.keyed = key.what == filled::state::text;
-        if (one.keyed) one.key_hash = std::hash<std::string_view>{}(key.text);
+        if (one.keyed) one.key_hash = stable_hash(key.text);
         // A key orders the workflows of its queue: those of another one don't wait for it.
         if (const auto* push = std::get_if<push_columns>(&route->body))
-            one.key_hash ^= std::hash<std::string_view>{}(values[push->queue].text) << 1;
+            one.key_hash ^= stable_hash(values[push->queue].text) << 1;
     }
     for (const destination& to : route->to) {
         one.sink = to.sink();

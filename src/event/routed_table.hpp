@@ -45,6 +45,7 @@ struct planned_route {
     std::optional<slot> headers;
     std::vector<planned_header> header_values;
     header_style style = header_style::walrelay;
+    config::error_policy on_event_error = config::error_policy::park;
 };
 
 class routed_table final : public table_plan {
@@ -62,6 +63,10 @@ public:
     std::string id_of(const pgoutput::tuple_view& row, const row_position& position) const override;
 
     [[nodiscard]] const std::string& table() const override { return name_; }
+
+    [[nodiscard]] bool has_routes() const noexcept override { return !routes_.empty(); }
+
+    [[nodiscard]] const pgoutput::relation& relation() const override { return *table_; }
 
 private:
     /// The route that takes the row; nullptr when none does.

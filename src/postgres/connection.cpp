@@ -8,6 +8,7 @@
 #include <boost/system/system_error.hpp>
 #include <charconv>
 #include <deque>
+#include <limits>
 #include <stdexcept>
 
 #include "connection_state.hpp"
@@ -257,15 +258,24 @@ private:
     connection::state& inside_;
 };
 
-int send(PGconn* link, const std::string& sql,
-         const std::vector<std::optional<std::string>>& parameters) {
-    if (parameters.empty()) return PQsendQuery(link, sql.c_str());
-    std::vector<const char*> values;
-    values.reserve(parameters.size());
-    for (const auto& each : parameters)
-        values.push_back(each ? each->c_str() : nullptr);
-    return PQsendQueryParams(link, sql.c_str(), static_cast<int>(values.size()), nullptr,
-                             values.data(), nullptr, nullptr, 0);
+int send(PGconn* link, const statement& what, bool simple) {
+    if (simple) return PQsendQuery(link, what.sql.c_str());
+    const std::size_t count = what.parameters.size();
+    std::vector<const char*> values(count);
+    std::vector<int> lengths(count);  // of binary ones; text ends with its NUL
+    std::vector<int> formats(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        const statement::parameter& one = what.parameters[i];
+        if (!one.value) continue;
+        if (one.value->size() > std::numeric_limits<int>::max())
+            throw std::length_error{"postgres::connection: a parameter of more than 2 GiB"};
+        values[i] = one.value->c_str();
+        lengths[i] = static_cast<int>(one.value->size());
+        formats[i] = one.binary ? 1 : 0;
+    }
+    return PQsendQueryParams(link, what.sql.c_str(), static_cast<int>(count), nullptr,
+                             values.data(), lengths.data(), formats.data(),
+                             what.binary_answer ? 1 : 0);
 }
 
 }  // namespace
@@ -273,6 +283,21 @@ int send(PGconn* link, const std::string& sql,
 asio::awaitable<sql_result<row_set>> connection::query(
     std::string sql, std::vector<std::optional<std::string>> parameters,
     std::chrono::milliseconds timeout) {
+    statement what;
+    what.sql = std::move(sql);
+    for (auto& each : parameters)
+        what.parameters.push_back({std::move(each), false});
+    const bool simple = what.parameters.empty();
+    co_return co_await answer(what, simple, timeout);
+}
+
+asio::awaitable<sql_result<row_set>> connection::query(const statement& what,
+                                                       std::chrono::milliseconds timeout) {
+    return answer(what, false, timeout);
+}
+
+asio::awaitable<sql_result<row_set>> connection::answer(const statement& what, bool simple,
+                                                        std::chrono::milliseconds timeout) {
     const turn mine{*state_};
     PGconn* const link = native();
     const time_point deadline = clock::now() + timeout;
@@ -282,10 +307,10 @@ asio::awaitable<sql_result<row_set>> connection::query(
         return lost("query", state_->where, cause);
     };
     if (link == nullptr) co_return gone("the connection is lost");
-    if (state_->replication && !parameters.empty()) {
+    if (state_->replication && !simple) {
         throw std::logic_error{"postgres::connection: parameters on a replication connection"};
     }
-    if (send(link, sql, parameters) != 1) co_return gone(PQerrorMessage(link));
+    if (send(link, what, simple) != 1) co_return gone(PQerrorMessage(link));
     for (int left = PQflush(link); left != 0; left = PQflush(link)) {
         if (left < 0) break;  // the reason is among the results
         const bool ready =

@@ -173,10 +173,6 @@ private:
 
 }  // namespace
 
-void frame::free_buffer::operator()(char* buffer) const noexcept {
-    PQfreemem(buffer);
-}
-
 asio::awaitable<sql_result<std::unique_ptr<replication_stream>>> replication_stream::start(
     std::unique_ptr<connection> link, stream_request request, stream_handler& handler,
     reading_pace pace) {

@@ -93,7 +93,8 @@ stream_pump::taken stream_pump::take_frames(std::size_t& bytes) {
         if (paused_ && !discarding_) return taken::stopped;
         char* buffer = nullptr;
         const int size = PQgetCopyData(pg_, &buffer, 1);
-        frame received{size > 0 ? buffer : nullptr, size > 0 ? static_cast<std::size_t>(size) : 0};
+        frame received{size > 0 ? buffer : nullptr, size > 0 ? static_cast<std::size_t>(size) : 0,
+                       PQfreemem};
         if (!notices_.empty()) say_notices();
         if (phase_ == phase::over) return taken::stopped;
         if (size == 0) return taken::all;

@@ -6,23 +6,37 @@
 
 #include "walrelay/core/escape.hpp"
 #include "walrelay/engine/retry_policy.hpp"
+#include "walrelay/intake/arrival.hpp"
 #include "walrelay/sink/factory.hpp"
 
 namespace walrelay::relay {
 
 namespace {
 
+/// A broker that refuses a record has already taken its successors: where those of its key must
+/// stay behind, one of them is in flight at a time.
+bool keeps_keys_behind(const config::model& model, std::size_t sink) {
+    return std::holds_alternative<config::kafka_sink>(model.sinks[sink].kind) &&
+           std::any_of(model.routes.begin(), model.routes.end(), [&](const config::route& route) {
+               return route.on_event_error != config::error_policy::park &&
+                      std::count(route.to.begin(), route.to.end(), sink) > 0;
+           });
+}
+
 engine::engine_options options_of(const config::model& model, std::uint64_t seed) {
     engine::engine_options options;
-    for (const config::sink& entry : model.sinks) {
-        const bool serial = std::holds_alternative<config::http_sink>(entry.kind);
-        options.sinks.push_back(serial ? engine::lane_depth::serial
-                                       : engine::lane_depth::pipelined);
+    for (std::size_t index = 0; index < model.sinks.size(); ++index) {
+        const bool http = std::holds_alternative<config::http_sink>(model.sinks[index].kind);
+        const bool serial = http || keeps_keys_behind(model, index);
+        options.sinks.push_back(
+            {serial ? engine::lane_depth::serial : engine::lane_depth::pipelined, http});
     }
     options.in_flight_events = model.limits.in_flight_events;
     options.in_flight_bytes = model.limits.in_flight_bytes;
     options.replay_events = model.limits.replay_events;
     options.seed = seed;
+    options.hold = model.limits.hold;
+    options.retries = {model.retry.max_attempts, model.retry.max_age};
     return options;
 }
 
@@ -81,9 +95,14 @@ void dispatcher::pump_sink(std::size_t index, time_point now) {
         if (!room) return;
         const auto next = engine_.next(index, now);
         if (!next) return;
-        const stored_event& stored = store_.at(next->event);
+        const intake::stored_event& stored = store_.at(next->event);
+        if (const auto wrong = intake::size_fault(stored.bytes, model_.limits.event_bytes)) {
+            ended(index, next->token, {engine::outcome_class::event_final, *wrong}, now);
+            continue;
+        }
         const auto built =
             stored.plan->build(stored.row, stored.route, index, stored.position, epoch_, record_);
+        record_.redriven = stored.redriven;
         if (!built) {
             ended(index, next->token, {engine::outcome_class::event_final, built.error().text()},
                   now);
@@ -135,9 +154,8 @@ void dispatcher::ended(std::size_t sink, engine::attempt_token token,
 }
 
 void dispatcher::free_released() {
-    for (const engine::event_slot slot : engine_.released())
+    for (const engine::event_slot slot : engine_.take_released())
         store_.release(slot);
-    engine_.released().clear();
 }
 
 void dispatcher::stream_lost() {
@@ -149,7 +167,7 @@ void dispatcher::stream_lost() {
 }
 
 event_name dispatcher::name_of(engine::event_slot slot, std::size_t sink) const {
-    const stored_event& stored = store_.at(slot);
+    const intake::stored_event& stored = store_.at(slot);
     event_name name;
     name.commit_lsn = stored.position.commit_lsn;
     if (!stored.plan) return name;

@@ -8,8 +8,9 @@
 
 #include "walrelay/core/escape.hpp"
 #include "walrelay/event/message_row.hpp"
+#include "walrelay/intake/arrival.hpp"
+#include "walrelay/intake/mark.hpp"
 #include "walrelay/postgres/catalog.hpp"
-#include "walrelay/relay/arrival.hpp"
 #include "walrelay/relay/link_options.hpp"
 #include "walrelay/relay/preflight.hpp"
 #include "walrelay/relay/standby.hpp"
@@ -194,13 +195,14 @@ bool follower::on_frame(postgres::frame&& received) {
 }
 
 void follower::show(const pgoutput::row_inserted& row, std::size_t bytes) {
-    const planned_table& table = plans_->of(*row.table);
+    if (intake::holds_marks(**row.table)) return;  // of operators, for the relay
+    const intake::planned_table& table = plans_->of(*row.table);
     event_ = {};
-    event_.position = position_of(*reader_.open_transaction(), row.ordinal);
+    event_.position = intake::position_of(*reader_.open_transaction(), row.ordinal);
     if (table.broken.empty()) return show(*table.plan, row.row, bytes);
     event_.table = table.plan->table();
     event_.id = table.plan->id_of(row.row, event_.position);
-    event_.reason = unmapped_fault(table.broken);
+    event_.reason = intake::unmapped_fault(table.broken);
     tell();
 }
 
@@ -210,7 +212,7 @@ void follower::show(const pgoutput::message_emitted& message) {
     const std::uint32_t ordinal = message.transactional ? next_message_++ : 0;
     if (!plan) return;
     event_ = {};
-    event_.position = position_of(message, reader_, ordinal);
+    event_.position = intake::position_of(message, reader_, ordinal);
     const event::message_row made{message.content, event_.position};
     show(*plan, made.row(), message.content.size());
 }
@@ -222,7 +224,7 @@ void follower::show(const event::table_plan& plan, const pgoutput::tuple_view& r
     const event::routing routed = plan.decide(row, placements_);
     switch (routed.what) {
         case event::routing::verdict::no_route:
-            event_.reason = no_route_fault(plan, event_.position.what);
+            event_.reason = intake::no_route_fault(plan, event_.position.what);
             break;
         case event::routing::verdict::discarded: {
             event_.discarded = true;
@@ -231,7 +233,7 @@ void follower::show(const event::table_plan& plan, const pgoutput::tuple_view& r
             break;
         }
         case event::routing::verdict::routed:
-            if (auto wrong = size_fault(content_bytes, model_.limits.event_bytes)) {
+            if (auto wrong = intake::size_fault(content_bytes, model_.limits.event_bytes)) {
                 event_.reason = std::move(*wrong);
             } else {
                 build(plan, row, routed);

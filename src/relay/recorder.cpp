@@ -38,8 +38,12 @@ postgres::sql_error other_server(const std::string& slot) {
 }  // namespace
 
 recorder::recorder(asio::any_io_executor loop, const config::source& source,
-                   engine::engine& decisions, recorder_events events)
-    : loop_{std::move(loop)}, source_{source}, decisions_{decisions}, events_{std::move(events)} {}
+                   engine::engine& decisions, aside_clerk& clerk, recorder_events events)
+    : loop_{std::move(loop)},
+      source_{source},
+      decisions_{decisions},
+      clerk_{clerk},
+      events_{std::move(events)} {}
 
 void recorder::begin(std::unique_ptr<postgres::connection> link, postgres::server_identity server,
                      std::uint64_t epoch) {
@@ -50,6 +54,7 @@ void recorder::begin(std::unique_ptr<postgres::connection> link, postgres::serve
     rotated_hour_ = hour_now();
     last_error_.clear();
     active_ = true;
+    reads_ = true;
 }
 
 void recorder::tick(time_point now, bool at_once) {
@@ -59,6 +64,8 @@ void recorder::tick(time_point now, bool at_once) {
     } else if (halt_due_) {
         halt_due_ = false;
         start(write_halt(decisions_.progress().recorded()), now);
+    } else if (auto request = decisions_.store_due(now, reads_)) {
+        start(call_store(std::move(*request)), now);
     }
 }
 
@@ -70,17 +77,22 @@ void recorder::start(asio::awaitable<void> work, time_point now) {
     });
 }
 
+/// Why there is none, if there is none.
+asio::awaitable<std::optional<postgres::sql_error>> recorder::open_link() {
+    if (link_) co_return std::nullopt;
+    postgres::connect_options options = link_options(source_, source_.slot);
+    auto opened = co_await postgres::connection::open(loop_, std::move(options));
+    if (!opened) co_return opened.error();
+    auto identity = co_await postgres::read_identity(**opened);
+    if (!identity) co_return identity.error();
+    if (!(*identity == server_)) co_return other_server(source_.slot);
+    link_ = std::move(*opened);
+    co_return std::nullopt;
+}
+
 asio::awaitable<postgres::sql_result<std::optional<postgres::recorded>>> recorder::write_once(
     const engine::progress_schedule::write& record) {
-    if (!link_) {
-        postgres::connect_options options = link_options(source_, source_.slot);
-        auto opened = co_await postgres::connection::open(loop_, std::move(options));
-        if (!opened) co_return opened.error();
-        auto identity = co_await postgres::read_identity(**opened);
-        if (!identity) co_return identity.error();
-        if (!(*identity == server_)) co_return other_server(source_.slot);
-        link_ = std::move(*opened);
-    }
+    if (auto why = co_await open_link()) co_return std::move(*why);
     std::optional<std::string> halt;
     if (!halt_.empty()) halt = halt_;
     auto written = co_await postgres::record_progress(*link_, source_.slot, epoch_, record.safe,
@@ -94,29 +106,58 @@ asio::awaitable<void> recorder::write(engine::progress_schedule::write record) {
     last_use_ = std::chrono::steady_clock::now();
     if (!written) {
         // Whether the server has the record is unknown: nothing is acknowledged by it.
-        link_.reset();
         decisions_.record_failed();
-        busy_ = false;
-        const std::string what = written.error().what.text();
-        if (what != last_error_) spdlog::warn("{}", what);
-        last_error_ = what;
-        if (written.error().sqlstate == wrong_server_state) events_.wrong_server(written.error());
-        if (engine::server_is_stopping(written.error().sqlstate)) events_.server_stopping();
-        co_return;
+        co_return failed(written.error());
     }
     if (!last_error_.empty()) spdlog::info("progress is recorded again");
     last_error_.clear();
     if (!*written) {
         decisions_.record_failed();
-        busy_ = false;
-        active_ = false;
-        events_.taken_over();
-        co_return;
+        co_return lost_slot();
     }
     decisions_.recorded(std::move((*written)->snapshot), (*written)->insert_lsn);
     events_.recorded();
     co_await rotate_hourly();
     busy_ = false;
+}
+
+void recorder::failed(const postgres::sql_error& why) {
+    link_.reset();
+    busy_ = false;
+    const std::string what = why.what.text();
+    if (what != last_error_) spdlog::warn("{}", what);
+    last_error_ = what;
+    if (why.sqlstate == wrong_server_state) events_.wrong_server(why);
+    if (engine::server_is_stopping(why.sqlstate)) events_.server_stopping();
+}
+
+void recorder::lost_slot() {
+    busy_ = false;
+    active_ = false;
+    events_.taken_over();
+}
+
+/// What is to be set aside counts as resolved only when the clerk has told the engine that it is
+/// durable.
+asio::awaitable<void> recorder::call_store(engine::aside_request request) {
+    postgres::sql_result<bool> done{true};
+    if (auto why = co_await open_link()) {
+        done = std::move(*why);
+    } else {
+        done = co_await clerk_.carry_out(*link_, std::move(request));
+    }
+    last_use_ = std::chrono::steady_clock::now();
+    if (!done) {
+        decisions_.store_failed(last_use_);
+        co_return failed(done.error());
+    }
+    last_error_.clear();
+    if (!*done) {
+        decisions_.store_failed(last_use_);
+        co_return lost_slot();
+    }
+    busy_ = false;
+    events_.recorded();
 }
 
 /// A halt moves nothing, so no record would tell it.
@@ -133,7 +174,7 @@ asio::awaitable<void> recorder::rotate_hourly() {
     const std::int64_t hour = hour_now();
     if (hour == rotated_hour_ || !link_) co_return;
     rotated_hour_ = hour;
-    std::string statement = "SELECT walrelay.rotate()";
+    std::string statement = "SELECT walrelay.rotate(), walrelay.prune()";
     auto rotated = co_await link_->query(std::move(statement));
     if (rotated) co_return;
     spdlog::warn("{}", rotated.error().what.text());

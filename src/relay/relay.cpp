@@ -41,7 +41,8 @@ relay::relay(config::model model)
     : model_{std::move(model)},
       loop_{1},
       desk_{model_, random_seed(), [this] { changed(); }},
-      recorder_{loop_.get_executor(), model_.source, desk_.decisions(),
+      clerk_{model_, desk_},
+      recorder_{loop_.get_executor(), model_.source, desk_.decisions(), clerk_,
                 recorder_events{[this] { changed(); },
                                 [this] {
                                     taken_over_ = true;

@@ -5,7 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "walrelay/core/escape.hpp"
-#include "walrelay/relay/arrival.hpp"
+#include "walrelay/intake/arrival.hpp"
 #include "walrelay/relay/link_options.hpp"
 #include "walrelay/relay/relay.hpp"
 #include "walrelay/relay/standby.hpp"
@@ -81,12 +81,13 @@ asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connecti
         co_return ending{ending::next::retry};
     }
 
-    intake_events events{[this] { changed(); },
+    stream_events events{[this] { changed(); },
                          [this](postgres::sql_error end) {
                              stream_end_ = std::move(end);
                              wakeup_.notify();
                          }};
-    intake_ = std::make_unique<intake>(model_, *routes_, desk_, received_, std::move(events));
+    intake_ = std::make_unique<stream_intake>(model_, *routes_, desk_.decisions(), desk_.events(),
+                                              received_, std::move(events));
     stream_end_.reset();
     server_stopping_ = taken_over_ = false;
     postgres::stream_request request;
@@ -118,7 +119,17 @@ asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connecti
     // A record below what we acknowledged was made anew by somebody: it alone counts.
     const bool same_history = history_ && same_timeline(*history_, facts.identity) &&
                               (*record)->safe >= desk_.decisions().acknowledgements().acked();
-    desk_.decisions().stream_started((*record)->safe, same_history,
+    // Read after the epoch was drawn: whoever had the slot before writes nothing any more.
+    postgres::aside_scope scope{model_.source.slot, facts.identity.system_identifier, *epoch};
+    postgres::aside_scope asked = scope;
+    auto aside = co_await postgres::read_aside(*link, std::move(asked), (*record)->safe);
+    if (!aside) co_return ending_of(aside.error());
+    auto pauses = co_await postgres::read_pauses(*link, model_.source.slot);
+    if (!pauses) co_return ending_of(pauses.error());
+
+    clerk_.begin(std::move(scope), *routes_);
+    set_pauses(*pauses);
+    desk_.decisions().stream_started((*record)->safe, same_history, clerk_.start_of(*aside),
                                      status_period(facts.settings.wal_sender_timeout_ms), now());
     history_ = facts.identity;
     recorder_.begin(std::move(link), std::move(facts.identity), *epoch);
@@ -166,18 +177,20 @@ asio::awaitable<relay::ending> relay::stream_until_end() {
             co_return ending{ending::next::retry};
         }
         co_await probe_server();
+        co_await look_for_pauses();
         co_await check_catalog();
     }
 }
 
 /// What was read is delivered, the transaction that is being read to its end, then all is recorded.
 asio::awaitable<void> relay::drain(time_point deadline) {
-    intake_->stop_at_commit();
+    intake_->rows().stop_at_commit();
+    recorder_.stop_reading();
     const engine::engine& decisions = desk_.decisions();
     while (now() < deadline && !stream_end_ && !taken_over_) {
         tick();
-        const bool reading_ends = intake_->stopped() || intake_->paused();
-        if (reading_ends && decisions.in_flight() == 0)
+        const bool reading_ends = intake_->rows().stopped() || intake_->rows().paused();
+        if (reading_ends && decisions.in_flight() == 0 && decisions.store().empty())
             break;  // the rest waits for a sink that doesn't take it
         co_await wait_until(deadline);
     }
@@ -207,7 +220,7 @@ asio::awaitable<void> relay::let_server_stop() {
     while (desk_.decisions().in_flight() > 0 && now() < deadline && !stream_end_) {
         co_await wait_until(deadline);
     }
-    const bool paused = intake_->paused();
+    const bool paused = intake_->rows().paused();
     if (const auto status = desk_.decisions().status_due(now(), true))
         stream_->send_status(to_status(*status));
     if (!paused && !stream_end_) {
@@ -249,13 +262,53 @@ asio::awaitable<void> relay::leave_stream(bool tell_last_status) {
 /// an idle one would hold up a smart shutdown.
 asio::awaitable<void> relay::probe_server() {
     const bool nothing_moves = !desk_.moves(now(), probe_period);
-    if (!(nothing_moves || intake_->paused()) || now() - last_probe_ < probe_period) co_return;
+    if (!(nothing_moves || intake_->rows().paused()) || now() - last_probe_ < probe_period)
+        co_return;
     last_probe_ = now();
     const bool stopping = co_await server_is_stopping(loop_.get_executor(), model_.source);
     if (stopping) {
         server_stopping_ = true;
         wakeup_.notify();
     }
+}
+
+/// While a paused sink keeps a limit full nothing is read, also no mark that would resume it.
+asio::awaitable<void> relay::look_for_pauses() {
+    const engine::engine& decisions = desk_.decisions();
+    bool any_paused = false;
+    for (std::size_t index = 0; index < model_.sinks.size(); ++index)
+        any_paused = any_paused || decisions.sink(index).paused();
+    if (!any_paused || !intake_->rows().paused() || now() - last_pause_look_ < probe_period)
+        co_return;
+    last_pause_look_ = now();
+    postgres::connect_options options = link_options(model_.source, "check");
+    options.timeout = probe_timeout;
+    auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
+    if (!link) co_return;
+    std::string slot = model_.source.slot;
+    const auto marks = co_await postgres::read_pauses(**link, std::move(slot));
+    if (!marks || !stream_) co_return;
+    set_pauses(*marks);
+    tick();
+}
+
+/// By the newest mark of each sink.
+void relay::set_pauses(const std::vector<postgres::pause_mark>& marks) {
+    intake::pause_marks newest;
+    newest.newest.resize(model_.sinks.size());
+    for (std::size_t index = 0; index < model_.sinks.size(); ++index) {
+        const auto found = std::find_if(marks.begin(), marks.end(), [&](const auto& mark) {
+            return mark.sink == model_.sinks[index].name;
+        });
+        const bool paused = found != marks.end() && found->paused;
+        if (paused != desk_.decisions().sink(index).paused()) {
+            spdlog::warn("sink {} {}", model_.sinks[index].name,
+                         paused ? "is paused by an operator" : "goes on, by an operator");
+        }
+        desk_.decisions().set_paused(index, paused);
+        if (found != marks.end()) newest.newest[index] = found->mark;
+    }
+    intake_->rows().set_pauses(std::move(newest));
 }
 
 /// Slot and publications, seldom and only if the WAL has moved. An error that ends the stream, or
@@ -336,8 +389,8 @@ void relay::tick() {
     desk_.pump(at);
     recorder_.tick(at);
     if (const auto status = decisions.status_due(at)) stream_->send_status(to_status(*status));
-    if (intake_->paused() && !intake_->stopped() && decisions.wants_rows()) {
-        intake_->resumed();
+    if (intake_->rows().paused() && !intake_->rows().stopped() && decisions.wants_rows()) {
+        intake_->rows().resumed();
         stream_->resume();
     }
     if (decisions.halted()) note_halt();
@@ -379,7 +432,7 @@ void relay::note_halt() {
     halted_by_sink_ = by_sink;
     const event_name name = desk_.name_of(halted->event, halted->sink.value_or(SIZE_MAX));
     halt_text_ = "halted on " + name.text() + ": " + printable(halted->reason, 900);
-    halt_text_ += by_sink ? std::string{". Nothing more is sent. "} + step_over_mend
+    halt_text_ += by_sink ? std::string{". Nothing more is sent. "} + intake::step_over_mend
                           : ". Nothing behind it is read";
     spdlog::error("{}", halt_text_);
     recorder_.set_halt(halt_text_);

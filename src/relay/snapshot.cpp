@@ -105,6 +105,7 @@ admin::snapshot relay::snapshot() const {
     for (const auto& [table, count] : received_.received)
         shown.tables.push_back({printable(table), count});
     add_sinks(shown);
+    shown.parked_without_route = clerk_.counters().back().parked;
     if (decisions.limit_reached() != engine::full_limit::none) {
         const bool record_is_late = decisions.unresolved_events() == 0;
         shown.limit_held_by =
@@ -131,6 +132,10 @@ void relay::add_sinks(admin::snapshot& shown) const {
                            {"endpoint", count.endpoint},
                            {"event", count.event},
                            {"unknown", count.unknown}};
+        figures.parked = clerk_.counters()[index].parked;
+        figures.held = clerk_.counters()[index].held;
+        figures.held_keys = lanes.held_lanes();
+        figures.paused = lanes.paused();
         figures.notice = count.notice;
         for (const engine::stall_info& stall : lanes.stalls(stalls_shown)) {
             event_name name;
@@ -153,8 +158,12 @@ void relay::add_readiness(admin::snapshot& shown) const {
     if (!stream_ || !trouble_.empty()) reasons.push_back(trouble_.empty() ? state_ : trouble_);
     if (!halt_text_.empty()) reasons.push_back(halt_text_);
     if (!recorder_.last_error().empty())
-        reasons.push_back("progress can't be recorded: " + recorder_.last_error());
+        reasons.push_back("progress can't be recorded, nor anything set aside: " +
+                          recorder_.last_error());
     for (const admin::sink_figures& sink : shown.sinks) {
+        if (sink.paused)
+            reasons.push_back("sink " + sink.name + " is paused by an operator: walrelay resume " +
+                              sink.name);
         for (const admin::stall& stall : sink.stalls) {
             if (stall.scope == "key") continue;
             reasons.push_back("sink " + sink.name + " stalls" +
@@ -168,7 +177,7 @@ void relay::add_readiness(admin::snapshot& shown) const {
     }
     for (std::size_t index = 0; stream_ && index < shown.sinks.size(); ++index) {
         const admin::sink_figures& sink = shown.sinks[index];
-        if (now - desk_.counters()[index].moved_at <= moving) continue;
+        if (sink.paused || now - desk_.counters()[index].moved_at <= moving) continue;
         std::string reason = sink.notice;
         if (!sink.stalls.empty()) reason = sink.stalls.front().reason;
         if (reason.empty()) reason = "no answer yet";

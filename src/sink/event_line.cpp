@@ -103,6 +103,7 @@ void append_record(std::string& out, const event::record& record, std::string_vi
     append_member(out, "key", record.key);
     append_member(out, "type", record.type);
     if (record.push) append_push(out, *record.push);
+    if (record.redriven) out += ",\"redriven\":true";
     out += ",\"headers\":{";
     for (const auto& header : headers)
         append_header(out, header);

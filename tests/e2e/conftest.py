@@ -158,7 +158,7 @@ def role(cluster):
 def equip(database):
     """What `walrelay sql --apply` adds to the schema, with the names of the database."""
     database.create_relay_role()
-    database.publish("walrelay.outbox")
+    database.publish("walrelay.outbox", "walrelay.redrive")
     database.create_slot()
 
 

@@ -23,6 +23,13 @@ app_calls = [
     "SELECT walrelay.enqueue_workflow('w')",
     "SELECT walrelay.enqueue_workflows('w', 'default', array['1']::jsonb[])",
 ]
+parked_calls = [
+    "SELECT walrelay.redrive('{1}')",
+    "SELECT walrelay.drop_parked('{1}')",
+    "SELECT walrelay.pause('s', 'sink')",
+    "SELECT walrelay.resume('s', 'sink')",
+    "SELECT walrelay.prune()",
+]
 keep_record = ("INSERT INTO walrelay.progress (slot, safe_lsn, epoch, delivered_snapshot,"
                " system_identifier, timeline) SELECT 's', '0/1', 1, pg_current_snapshot(),"
                " system_identifier, 1 FROM pg_control_system()")
@@ -81,7 +88,7 @@ def test_a_half_finished_installation_is_completed(empty_db):
     complete = snapshot_of_schema(empty_db)
     empty_db.sql("DROP TABLE walrelay.outbox_07, walrelay.outbox_23, walrelay.dispatch_00")
     empty_db.sql("DROP FUNCTION walrelay.emit_many, walrelay.enqueue_workflow")
-    for table in ("outbox_03", "dispatch", "queue", "progress"):
+    for table in ("outbox_03", "dispatch", "queue", "progress", "parked", "redrive"):
         empty_db.sql(f"ALTER TABLE walrelay.{table} OWNER TO postgres")
     empty_db.sql("DELETE FROM walrelay.queue")
     install_as(empty_db, "postgres", "010", "020")
@@ -187,6 +194,7 @@ def test_public_has_no_rights(outbox, role):
                       "TABLE walrelay.queue", "TABLE walrelay.dispatch",
                       "TABLE walrelay.dispatch_05",
                       "SELECT walrelay.create_queue('q')", "SELECT walrelay.uuid7()",
+                      *parked_calls, "TABLE walrelay.parked", "TABLE walrelay.redrive",
                       "SELECT nextval('walrelay.outbox_seq_seq')",
                       "SELECT nextval('walrelay.dispatch_seq_seq')",
                       "CREATE TABLE walrelay.mine ()"]:
@@ -217,7 +225,8 @@ def test_applications_emit_and_enqueue_and_do_nothing_else(outbox, role):
                       "INSERT INTO walrelay.queue VALUES ('q', 'ack')", "TABLE walrelay.queue",
                       "INSERT INTO walrelay.dispatch (push, queue, name, workflow_id, attempt,"
                       " input) VALUES (1, 'default', 'w', gen_random_uuid(), 1, '{}')",
-                      "TABLE walrelay.dispatch", "SELECT walrelay.uuid7()"]:
+                      "TABLE walrelay.dispatch", "SELECT walrelay.uuid7()", *parked_calls,
+                      "TABLE walrelay.parked", "TABLE walrelay.redrive"]:
         with pytest.raises(errors.InsufficientPrivilege):
             outbox.sql(statement, user=shop)
 
@@ -228,9 +237,15 @@ def test_the_relay_keeps_its_record_and_rotates_and_does_nothing_else(outbox, ro
     outbox.sql(keep_record, user=relay)
     outbox.sql("UPDATE walrelay.progress SET safe_lsn = '0/2'", user=relay)
     outbox.sql("SELECT walrelay.rotate()", user=relay)
+    for statement in [*parked_calls, "TABLE walrelay.parked", "TABLE walrelay.redrive",
+                      "UPDATE walrelay.parked SET state = 'held'"]:
+        outbox.sql(statement, user=relay)
     for statement in [*app_calls, "TABLE walrelay.outbox", "DELETE FROM walrelay.progress",
                       "TRUNCATE walrelay.outbox", "SELECT walrelay.create_queue('q')",
-                      "TABLE walrelay.dispatch", "TRUNCATE walrelay.dispatch"]:
+                      "TABLE walrelay.dispatch", "TRUNCATE walrelay.dispatch",
+                      "DELETE FROM walrelay.parked", "DELETE FROM walrelay.redrive",
+                      "INSERT INTO walrelay.redrive (action, slot) VALUES ('drop', 's')",
+                      "SELECT walrelay.mark_parked('drop', '{1}')"]:
         with pytest.raises(errors.InsufficientPrivilege):
             outbox.sql(statement, user=relay)
 

@@ -57,7 +57,8 @@ def test_the_printed_script_prepares_a_database_through_psql(empty_db, sink_map)
     assert slots(empty_db) == []
     for _ in range(2):
         empty_db.psql(script=printed.stdout)
-    assert published(empty_db) == [(empty_db.publication, "walrelay", "outbox")]
+    assert published(empty_db) == [(empty_db.publication, "walrelay", "outbox"),
+                                   (empty_db.publication, "walrelay", "redrive")]
     assert slots(empty_db) == [(empty_db.slot, "pgoutput")]
     checked = run_command("check", "-c", file)
     assert checked.returncode == 0, checked.stdout
@@ -101,7 +102,8 @@ def test_an_existing_publication_gets_the_missing_tables_and_loses_none(empty_db
     done = apply(empty_db, file)
     assert done.returncode == 0, done.stdout
     assert published(empty_db) == [("P's", "shop", "Mail.out"), ("P's", "shop", "kept"),
-                                   ("P's", "walrelay", "outbox")]
+                                   ("P's", "walrelay", "outbox"),
+                                   ("P's", "walrelay", "redrive")]
     checked = run_command("check", "-c", file, "-o", "json")
     assert checked.returncode == 2 and subjects(checked, "stops") == ["table shop.kept"]
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "simulation/world.hpp"
+#include "walrelay/core/stable_hash.hpp"
 
 namespace walrelay::simulation {
 
@@ -9,27 +10,68 @@ using what = engine::outcome_class;
 
 // ---- at each send
 
-void world::check_send(const fake_sink& sink, const open_delivery& chosen,
+void world::check_send(std::size_t index, const open_delivery& chosen,
                        const engine::engine::attempt& attempt) const {
     using state = open_delivery::state;
+    const fake_sink& sink = sinks_[index];
     if (chosen.now == state::on_wire) fail("I6: a record was sent while it is on the wire");
+    if (chosen.now == state::leaving) fail("I6: a record was sent that is set aside");
     if (attempt.number != chosen.sends + 1) fail("attempts of a record are miscounted");
+    if (chosen.row->keyed() && waits_in_store(index, *chosen.row))
+        fail("I6: a record was sent past those of its key in the store");
     bool any_failed = false;
     for (const auto& [number, other] : sink.open) {
-        any_failed = any_failed || other.failed;
+        any_failed = any_failed || (other.failed && other.now != state::leaving);
         if (other.suspect && !sink.wire.empty())
             fail("a record was sent beside another while a refused batch is looked into");
-        if (number >= chosen.row->number || !chosen.row->keyed) continue;
-        if (!other.row->keyed || other.row->key != chosen.row->key) continue;
+        if (number >= chosen.row->number || !chosen.row->keyed()) continue;
+        if (other.row->key != chosen.row->key || other.passable) continue;
         if (other.now == state::waits_again)
             fail("I6: a record was sent while an older one of its key waits to be sent again");
-        if (other.now == state::never_sent)
+        if (other.now != state::on_wire)
             fail("I6: a record was sent before an older one of its key");
         if (sink.depth == engine::lane_depth::serial) fail("I6: two records of a key at once");
     }
-    if (sink.depth == engine::lane_depth::pipelined && chosen.row->keyed && !any_failed &&
+    if (sink.depth == engine::lane_depth::pipelined && chosen.row->keyed() && !any_failed &&
         relay_->delivery_at(attempt.token.slot).in_lane) {
         fail("keys stay in lanes though no record fails any more");
+    }
+}
+
+/// Rows of its key are in the store, and not known to be resolved there.
+bool world::waits_in_store(std::size_t index, const source_row& row) const {
+    const engine::lane_key lane = lane_of(row);
+    return std::any_of(store_.rows().begin(), store_.rows().end(), [&](const auto& entry) {
+        const fake_store::row& other = entry.second;
+        return other.sink == index && other.lane == lane.value && holds_its_key(other);
+    });
+}
+
+/// A row that the store gave back.
+void world::check_fed_send(std::size_t index, const fake_store::row& stored,
+                           const source_row& row) const {
+    const fake_sink& sink = sinks_[index];
+    if (stored.sink != index) fail("a row of the store was sent to another sink");
+    if (stored.number != row.number) fail("a row of the store came back as another one");
+    if (sink.fed_over.contains(stored.id)) fail("I6: a row of the store was sent again too early");
+    if (!row.keyed() || !stored.holds_key) return;
+    for (const auto& [id, other] : store_.rows()) {
+        if (other.sink != index || other.lane != stored.lane) continue;
+        if (other.holds_key != stored.holds_key || sink.fed_over.contains(id)) continue;
+        const bool waits = other.state == engine::aside_state::held || holds_its_key(other);
+        if (landed_alive(*by_number_.at(other.number), index)) continue;  // it is read again
+        if (waits && other.position.place() < stored.position.place())
+            fail("I6: row " + std::to_string(row.number) + " of the store was sent before row " +
+                 std::to_string(other.number));
+    }
+    for (const auto& [number, other] : sink.open) {
+        if (other.row->key != row.key || other.passable) continue;
+        if (other.now == open_delivery::state::on_wire) fail("I6: two records of a key at once");
+        const auto landed = sink.landed.find(number);
+        const bool again = landed != sink.landed.end() && !landed->second.empty();
+        if (number < row.number && !again)
+            fail("I6: row " + std::to_string(row.number) + " of the store was sent before row " +
+                 std::to_string(number));
     }
 }
 
@@ -40,7 +82,11 @@ void world::check_quiet(std::size_t index) const {
     if (relay_->wake_at() > sink.quiet_until) fail("the engine sleeps longer than its sink");
     if (sink.full) return;
     if (sink.quiet_until <= now_) fail("a wake-up is due, and there is nothing to send");
-    if (sink.wire.empty() && !sink.open.empty() && sink.quiet_until == never)
+    const bool waits = std::any_of(sink.open.begin(), sink.open.end(), [](const auto& one) {
+        return one.second.now != open_delivery::state::leaving;
+    });
+    const bool all_known = relay_->store().empty();  // else some are on their way there
+    if (sink.wire.empty() && waits && all_known && sink.quiet_until == never && !sink.paused)
         fail("I7: records wait, nothing is on the wire, and no wake-up");
 }
 
@@ -48,44 +94,94 @@ void world::check_quiet(std::size_t index) const {
 
 /// A success has shown that the sink and the target work.
 void world::check_opened(std::size_t index, const source_row& row) const {
-    const fake_sink& sink = sinks_[index];
     for (const engine::stall_info& stall : relay_->sink(index).stalls(100)) {
         if (stall.what == engine::stall_info::scope::sink)
             fail("a sink stalls though it has just taken a record");
         if (stall.what != engine::stall_info::scope::target) continue;
         if (stall.example == engine::no_delivery) continue;
-        const std::uint64_t target = (index << 8) | sink.target_of(row);
-        if (relay_->delivery_at(stall.example).target_hash == target)
+        if (slots_.at(relay_->delivery_at(stall.example).event).row->target == row.target)
             fail("a target stalls though it has just taken a record");
     }
 }
 
 void world::check_halt(const wire_attempt& ended, const engine::outcome& seen,
                        std::uint32_t refusals) const {
+    const bool halts = ended.row->policy == config::error_policy::halt;
     const bool must = seen.what == what::event_final || (seen.what == what::event && refusals >= 3);
-    if (must && !halted_by_sink()) fail("a record that is refused for good doesn't halt the relay");
+    if (must && halts && !halted_by_sink())
+        fail("a record that is refused for good doesn't halt the relay");
     if (!halted_by_sink() || (halted_at_ && halted_at_->what != source_row::nature::unroutable))
         return;
-    if (held_.at(relay_->halted()->event) != ended.row) fail("halted at another row");
-    if (!must && !(seen.what == what::batch && ended.alone))
+    if (slots_.at(relay_->halted()->event).row != ended.row) fail("halted at another row");
+    const engine::retry_limits& limits = options_.retries;
+    const bool spent =
+        seen.what == what::transient && (limits.max_attempts > 0 || limits.max_age.count() > 0);
+    if (!halts) fail("halted though the route says otherwise");
+    if (!must && !spent && !(seen.what == what::batch && ended.alone))
         fail("halted at a record that was not refused for good");
+}
+
+/// The engine has left out a delivery that was read: the store answers for it.
+void world::check_taken_as_resolved(const source_row& row, std::size_t index) const {
+    const auto sink = static_cast<std::uint16_t>(index);
+    const fake_store::row* there = store_.find(row.place, sink);
+    if (there == nullptr) there = store_.find(row.place, std::nullopt);
+    if (there == nullptr) fail("I7: a row was passed over that is in no store");
+    if (there->state == engine::aside_state::delivered && !landed_alive(row, index))
+        fail("I7: a row was passed over that no sink has");
+}
+
+void world::check_put(const engine::aside_put& put, const source_row& row) const {
+    if (put.delivery == engine::no_delivery) {
+        if (row.what != source_row::nature::unroutable)
+            fail("parked without a sink, though routed");
+        if (row.policy == config::error_policy::halt) fail("parked though the policy is to halt");
+        return;
+    }
+    const fake_sink& sink = sinks_[put.sink];
+    const open_delivery& own = sink.open.at(row.number);
+    if (put.state == engine::aside_state::parked) {
+        if (!own.gave_up) fail("I13: a row was parked that nobody refused");
+        if (row.policy == config::error_policy::halt) fail("parked though the policy is to halt");
+        return;
+    }
+    if (sink.held_keys.contains(row.key)) return;
+    const bool behind_parked =
+        std::any_of(sink.open.begin(), sink.open.end(), [&](const auto& other) {
+            return other.second.now == open_delivery::state::leaving &&
+                   other.second.row->key == row.key && other.first != row.number;
+        });
+    if (behind_parked) return;
+    if (!options_.sinks[put.sink].holds) fail("a key of a Kafka sink was held");
+    const bool others_flow =
+        std::any_of(sink.succeeded_at.begin(), sink.succeeded_at.end(),
+                    [&](const auto& other) { return other.first != row.key || row.key.empty(); });
+    if (!others_flow) fail("I16: a key was set aside though nothing else of its sink flows");
 }
 
 // ---- after each step
 
 void world::check_step() {
+    for (std::size_t index = 0; index < sinks_.size(); ++index) {
+        std::erase_if(sinks_[index].held_keys, [&](const std::string& key) {
+            return !relay_->sink(index).held({stable_hash(key), engine::lane_key::kind::keyed});
+        });
+    }
     check_counts();
     if (connected_) check_safe();
 }
 
 void world::check_counts() const {
     std::size_t on_wire = 0;
+    std::size_t fed_open = 0;
     for (std::size_t index = 0; index < sinks_.size(); ++index) {
         const fake_sink& sink = sinks_[index];
         const engine::lanes& view = relay_->sink(index);
         on_wire += sink.wire.size();
+        if (sink.parked_in_row > 20) fail("a sink that refuses all empties the outbox");
         if (view.in_flight() != sink.wire.size()) fail("attempts in flight are miscounted");
-        if (view.unresolved() != sink.open.size()) fail("I5: deliveries of a sink are miscounted");
+        if (view.from_stream() != sink.open.size()) fail("I5: deliveries of a sink are miscounted");
+        fed_open += view.unresolved() - view.from_stream();
     }
     if (relay_->in_flight() != on_wire) fail("attempts in flight are miscounted");
     if (!connected_) {
@@ -94,14 +190,20 @@ void world::check_counts() const {
     }
     std::uint64_t bytes = 0;
     std::uint64_t largest = 0;
-    for (const auto& [slot, row] : held_) {
-        bytes += row->bytes;
-        largest = std::max<std::uint64_t>(largest, row->bytes);
+    std::size_t fed = 0;
+    for (const auto& [slot, one] : slots_) {
+        if (one.fed) {
+            ++fed;
+            continue;
+        }
+        bytes += one.bytes;
+        largest = std::max<std::uint64_t>(largest, one.bytes);
     }
-    if (relay_->unresolved_events() != held_.size()) fail("I5: unresolved events are miscounted");
+    if (fed_open != fed) fail("I12: rows of the store are miscounted");
+    if (relay_->unresolved_events() != slots_.size() - fed) fail("I5: events are miscounted");
     if (relay_->unresolved_bytes() != bytes) fail("unresolved bytes are miscounted");
-    if (held_.size() > options_.in_flight_events) fail("I12: more events in memory than allowed");
-    if (bytes > options_.in_flight_bytes + largest) fail("I12: more bytes in memory than allowed");
+    if (slots_.size() - fed > options_.in_flight_events) fail("I12: more events than allowed");
+    if (bytes > options_.in_flight_bytes + largest) fail("I12: more bytes than allowed");
     if (relay_->units().entries() > 2 * options_.in_flight_events + 3)
         fail("I12: the ledger grows");
     std::uint64_t behind = 0;
@@ -112,12 +214,13 @@ void world::check_counts() const {
     if (relay_->replay_events() != behind) fail("what a crash would repeat is miscounted");
 }
 
-/// All below safe was delivered, by an attempt whose end was seen or could have been.
+/// All below safe was delivered, by an attempt whose end was seen or could have been, or is set
+/// aside.
 void world::check_safe() {
     const lsn safe = relay_->units().safe();
     while (units_safe_ < source_.size() && source_[units_safe_].end <= safe) {
         for (const row_pointer& row : source_[units_safe_].rows) {
-            if (!landed_alive(*row)) fail("I1: safe has passed a row that no sink has");
+            if (!resolved(*row)) fail("I1: safe has passed a row that no sink has");
         }
         ++units_safe_;
     }
@@ -125,17 +228,30 @@ void world::check_safe() {
         fail("I3: safe is inside a transaction");
 }
 
-/// Each sink of the row has it, not only from a process that was dead then. A row that an operator
-/// stepped over counts as delivered.
-bool world::landed_alive(const source_row& row) const {
-    if (row.stepped_over) return true;
+/// Not only from a process that was dead then.
+bool world::landed_alive(const source_row& row, std::size_t index) const {
+    const auto found = sinks_[index].landed.find(row.number);
+    return found != sinks_[index].landed.end() &&
+           std::any_of(found->second.begin(), found->second.end(),
+                       [](const arrival& one) { return !one.process_dead; });
+}
+
+/// Each sink of the row has it, or the store. A row that an operator stepped over counts as well.
+bool world::resolved(const source_row& row) const {
+    if (row.stepped_over || row.mark) return true;
+    const fake_store::row* const without_sink = store_.find(row.place, std::nullopt);
+    if (without_sink != nullptr && without_sink->state != engine::aside_state::delivered)
+        return true;
     if (row.what == source_row::nature::unroutable) return false;
     return std::all_of(row.sinks.begin(), row.sinks.end(), [&](std::size_t index) {
-        const auto found = sinks_[index].landed.find(row.number);
-        return found != sinks_[index].landed.end() &&
-               std::any_of(found->second.begin(), found->second.end(),
-                           [](const arrival& one) { return !one.process_dead; });
+        return landed_alive(row, index) ||
+               store_.find(row.place, static_cast<std::uint16_t>(index)) != nullptr;
     });
+}
+
+bool world::dropped(const source_row& row, std::size_t index) const {
+    const auto* const there = store_.find(row.place, static_cast<std::uint16_t>(index));
+    return there != nullptr && there->state == engine::aside_state::dropped;
 }
 
 void world::check_status(const engine::status_message& told) const {
@@ -152,19 +268,26 @@ void world::check_status(const engine::status_message& told) const {
 
 /// All is resolved, and each target has taken a record since it was down.
 void world::check_clean() const {
-    if (!held_.empty()) fail("I12: an event was never released");
+    if (!slots_.empty()) fail("I12: an event was never released");
     if (relay_->replay_events() != 0) fail("all is recorded, and still a crash would repeat");
     for (std::size_t index = 0; index < sinks_.size(); ++index) {
-        if (relay_->sink(index).stalled() || !relay_->sink(index).stalls(10).empty())
-            fail("a stall outlives its cause");
+        const engine::lanes& view = relay_->sink(index);
+        if (view.stalled() || !view.stalls(10).empty()) fail("a stall outlives its cause");
+        if (view.held_lanes() > 0 || view.loaded_lanes() > 0)
+            fail("a key is held though the store has nothing of it");
     }
 }
 
 void world::check_end() const {
     for (const source_transaction& one : source_) {
         for (const row_pointer& row : one.rows) {
-            if (!landed_alive(*row)) fail("I7: a row was lost");
+            if (!resolved(*row)) fail("I7: a row was lost");
         }
+    }
+    for (const auto& [id, row] : store_.rows()) {
+        if (row.state == engine::aside_state::delivered && row.sink &&
+            !landed_alive(*by_number_.at(row.number), *row.sink))
+            fail("I7: the store says that a row was delivered, and no sink has it");
     }
     for (const fake_sink& sink : sinks_)
         check_end_of(sink);
@@ -172,25 +295,34 @@ void world::check_end() const {
 
 /// Of each key, the last record is the newest. What a dead process had on the wire can't be called
 /// back, so what landed then counts as a repeat only; for a serial sink it must not have come
-/// before an older record of its key either.
+/// before an older record of its key either. What an operator gave up, or sent again beside its
+/// key, has no place in the order.
 void world::check_end_of(const fake_sink& sink) const {
     const auto index = static_cast<std::size_t>(&sink - sinks_.data());
-    std::map<std::uint32_t, std::uint64_t> newest;
-    std::map<std::uint32_t, std::uint64_t> first;
+    std::map<std::string, std::pair<std::uint64_t, row_number>> newest;
+    std::map<std::string, std::pair<std::uint64_t, row_number>> first;
     for (const source_transaction& unit : source_) {
         for (const row_pointer& row : unit.rows) {
             if (std::count(row->sinks.begin(), row->sinks.end(), index) == 0) continue;
-            if (!row->keyed || row->stepped_over) continue;
+            if (!row->keyed() || row->stepped_over || row->out_of_order.contains(index)) continue;
             const auto found = sink.landed.find(row->number);
+            if (found == sink.landed.end() || dropped(*row, index)) continue;
             const std::vector<arrival>& all = found->second;
-            if (all.front().when < first[row->key] && sink.depth == engine::lane_depth::serial)
-                fail("I9: a row arrived before an older one of its key");
-            first[row->key] = all.front().when;
+            if (all.empty()) continue;
+            if (all.front().when < first[row->key].first &&
+                sink.depth == engine::lane_depth::serial)
+                fail("I9: row " + std::to_string(row->number) + " first arrived before row " +
+                     std::to_string(first[row->key].second) + ", an older one of its key, at sink" +
+                     std::to_string(index));
+            first[row->key] = {all.front().when, row->number};
             const auto last = std::find_if(all.rbegin(), all.rend(),
                                            [](const arrival& one) { return !one.process_dead; });
             if (last == all.rend()) continue;
-            if (last->when < newest[row->key]) fail("I6: an older row was the last of its key");
-            newest[row->key] = last->when;
+            if (last->when < newest[row->key].first)
+                fail("I6: row " + std::to_string(row->number) + " last arrived before row " +
+                     std::to_string(newest[row->key].second) +
+                     ", an older one of its key, at sink" + std::to_string(index));
+            newest[row->key] = {last->when, row->number};
         }
     }
 }

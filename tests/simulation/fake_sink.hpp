@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "simulation/source_row.hpp"
@@ -16,8 +18,9 @@ namespace walrelay::simulation {
 struct wire_attempt {
     engine::attempt_token token;
     row_pointer row;
-    bool orphaned = false;  ///< its stream is gone
-    bool alone = true;      ///< nothing else was on the wire with it
+    bool orphaned = false;        ///< its stream is gone
+    bool alone = true;            ///< nothing else was on the wire with it
+    engine::aside_id stored = 0;  ///< its row in the store; 0: the stream brought it
 };
 
 struct arrival {
@@ -26,16 +29,21 @@ struct arrival {
     bool process_dead = false;  ///< when it arrived
 };
 
-/// One unresolved delivery, as the world counts it; the engine's own view is compared with it.
+/// One unresolved delivery that the stream brought, as the world counts it; the engine's own view
+/// is compared with it.
 struct open_delivery {
-    enum class state : std::uint8_t { never_sent, on_wire, waits_again };
+    enum class state : std::uint8_t { never_sent, on_wire, waits_again, leaving };
 
     row_pointer row;
     state now = state::never_sent;
     std::uint32_t sends = 0;
     std::uint32_t refusals = 0;
     bool failed = false;
-    bool suspect = false;  ///< a batch that held it was refused
+    bool suspect = false;    ///< a batch that held it was refused
+    bool blamed = false;     ///< the last outcome was about the record itself
+    bool transient = false;  ///< the last outcome may pass
+    bool gave_up = false;    ///< may be parked
+    bool passable = false;   ///< parked, and its key goes on
 };
 
 struct fake_sink {
@@ -47,11 +55,18 @@ struct fake_sink {
     engine::lane_depth depth = engine::lane_depth::serial;
     std::size_t capacity = 1;
     bool down = false;
+    bool refuses_all = false;
+    bool paused = false;
+    std::set<std::string> stuck;  ///< keys that fail alone
     std::vector<bool> target_down;
     std::deque<wire_attempt> wire;   ///< in the order of sending
     std::vector<late_attempt> late;  ///< of dead processes
     std::map<row_number, std::vector<arrival>> landed;
     std::map<row_number, open_delivery> open;  ///< in source order
+    std::set<engine::aside_id> fed_over;  ///< rows of the store that are resolved, not yet there
+    std::set<std::string> held_keys;      ///< since when they were looked at
+    std::map<std::string, time_point> succeeded_at;  ///< by key, in this process
+    std::uint32_t parked_in_row = 0;                 ///< without a success, in this process
     std::size_t most_at_once = 0;
 
     // As the last look at the engine left it: until time reaches `quiet_until`, or something
@@ -59,8 +74,14 @@ struct fake_sink {
     bool full = false;
     time_point quiet_until{};
 
-    [[nodiscard]] std::size_t target_of(const source_row& row) const noexcept {
-        return row.key % target_down.size();
+    void forget_process() {
+        wire.clear();
+        open.clear();
+        fed_over.clear();
+        held_keys.clear();
+        succeeded_at.clear();
+        parked_in_row = 0;
+        full = false;
     }
 };
 

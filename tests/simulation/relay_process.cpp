@@ -7,26 +7,33 @@ namespace walrelay::simulation {
 
 void world::new_relay() {
     options_.seed = random_();
+    intake_.reset();
+    reader_.reset();
     relay_.emplace(options_);
+    events_ = {};
+    auto made = event::router::make(model_);
+    if (!made) fail("the routes don't compile: " + made.error().text());
+    routes_.emplace(std::move(*made));
     ++process_;
     connected_ = false;
     known_timeline_ = 0;
     next_row_.reset();
-    held_.clear();
+    read_open_ = false;
+    wire_.clear();
+    slots_.clear();
     units_read_.clear();
     halted_at_.reset();
-    for (fake_sink& sink : sinks_) {
-        sink.wire.clear();
-        sink.open.clear();
-        sink.full = false;
-    }
+    for (fake_sink& sink : sinks_)
+        sink.forget_process();
 }
 
 /// What is on the wire may still land, some time, or never.
 void world::relay_crash() {
-    if (next_row_) reached_.note(rare::relay_crash_in_transaction);
+    tell("the relay crashes");
+    if (read_open_) reached_.note(rare::relay_crash_in_transaction);
     if (connected_ && relay_->units().safe() > confirmed_)
         reached_.note(rare::crash_between_delivery_and_ack);
+    if (calling_) reached_.note(rare::crash_while_setting_aside);
     for (fake_sink& sink : sinks_) {
         for (const wire_attempt& one : sink.wire) {
             if (chance(0.7)) sink.late.push_back({one.row, process_});
@@ -34,15 +41,19 @@ void world::relay_crash() {
     }
     if (writing_ && chance(0.5)) land_record();
     writing_.reset();
+    if (calling_ && chance(0.5)) land_store_call();
+    calling_.reset();
     new_relay();
 }
 
 /// What is on the wire ends, the last record is written, the last status sent.
 void world::stop_cleanly() {
+    tell("the relay stops");
     for (std::size_t index = 0; index < sinks_.size(); ++index) {
         while (!sinks_[index].wire.empty())
             end_attempt_of(index);
     }
+    if (calling_) end_store_call();
     if (connected_) {
         if (writing_) end_record();
         write_record(true);
@@ -59,7 +70,16 @@ void world::stop_cleanly() {
 /// The operator puts a route to none for the row before the others, and restarts the relay.
 void world::step_over() {
     reached_.note(rare::stepped_over);
+    tell("an operator steps over row " + std::to_string(halted_at_->number));
     halted_at_->stepped_over = true;
+    config::route none;
+    none.from_schema = "shop";
+    none.from_table = "event";
+    none.where = {{"number", {std::to_string(halted_at_->number)}}};
+    config::mapped_shape shape;
+    shape.payload = "padding";
+    none.shape = shape;
+    model_.routes.insert(model_.routes.begin(), std::move(none));
     chance(0.5) ? stop_cleanly() : relay_crash();
 }
 
@@ -68,10 +88,11 @@ void world::note_halt() {
     using nature = source_row::nature;
     const bool behind_another = halted_at_ && halted_at_->what == nature::unroutable;
     if (halted_at_ && !(behind_another && halted_by_sink())) return;
-    halted_at_ = held_.at(relay_->halted()->event);
+    halted_at_ = slots_.at(relay_->halted()->event).row;
+    tell("halted at row " + std::to_string(halted_at_->number));
     switch (halted_at_->what) {
         case nature::good:
-            fail("halted at a row that nobody refuses");
+            return reached_.note(rare::halted_by_the_sink);
         case nature::refused:
             return reached_.note(rare::halted_after_three_refusals);
         case nature::final:
@@ -84,16 +105,12 @@ void world::note_halt() {
 }
 
 void world::free_released() {
-    for (const engine::event_slot slot : relay_->released()) {
-        const auto found = held_.find(slot);
-        if (found == held_.end()) fail("an event was released twice");
-        for (const fake_sink& sink : sinks_) {
-            if (sink.open.contains(found->second->number))
-                fail("I5: an event was released before each of its sinks had it");
-        }
-        held_.erase(found);
+    for (const engine::event_slot slot : relay_->take_released()) {
+        const auto found = slots_.find(slot);
+        if (found == slots_.end()) fail("an event was released twice");
+        slots_.erase(found);
+        events_.release(slot);
     }
-    relay_->released().clear();
 }
 
 }  // namespace walrelay::simulation

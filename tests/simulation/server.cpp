@@ -1,98 +1,192 @@
 // The simulated Postgres: the stream, the record and the slot.
 #include <algorithm>
 
+#include "walrelay/core/stable_hash.hpp"
+
 #include "simulation/world.hpp"
 
 namespace walrelay::simulation {
 
 void world::commit_one() {
-    for (source_transaction& one : source_) {
-        if (one.visible) continue;
-        one.visible = true;
-        wal_end_ = one.end;
-        return;
+    if (transactions_left_ > 0) {
+        --transactions_left_;
+        return commit(draw_transaction());
     }
-    if (faults_ && chance(0.1)) {  // what other tables write
-        wal_end_.value += draw(1, 400'000);
+    if (faults_ && chance(0.1)) wal_end_.value += draw(1, 400'000);  // what other tables write
+}
+
+void world::commit(source_transaction unit) {
+    unit.commit = lsn{wal_end_.value + (chance(0.1) ? 300'000 : draw(1, 50))};
+    unit.end = lsn{unit.commit.value + draw(1, 9)};
+    wal_end_ = unit.end;
+    std::int32_t ordinal = 0;
+    for (const row_pointer& row : unit.rows) {
+        row->place = {unit.commit, ordinal++, 0};
+        by_number_[row->number] = row;
     }
+    if (!unit.rows.empty()) last_event_ = unit.end;
+    if (plot_.tells) {
+        std::string line = "commit " + std::to_string(unit.commit.value) + ":";
+        for (const row_pointer& row : unit.rows) {
+            line += row->mark ? " mark" : " " + std::to_string(row->number);
+            line += row->keyed() ? "(" + row->key + ")" : "";
+        }
+        tell(line);
+    }
+    source_.push_back(std::move(unit));
+}
+
+engine::lane_key world::lane_of(const source_row& row) {
+    return {stable_hash(row.key), engine::lane_key::kind::keyed};
 }
 
 // ---- the stream
 
-bool world::can_receive() {
-    return next_transaction_ < source_.size() && source_[next_transaction_].visible &&
-           relay_->wants_rows();
-}
-
-void world::receive() {
+/// The walsender goes on, as far as the pipe takes it.
+void world::send_bytes() {
     for (std::uint64_t burst = draw(1, 8); burst > 0; --burst) {
-        if (!relay_->wants_rows()) return reached_.note(rare::limit_full);
-        if (!can_receive()) return;
+        if (next_transaction_ >= source_.size()) return;
         const source_transaction& one = source_[next_transaction_];
         if (!next_row_) {
-            begin_unit(one);
+            wire_.begin(one);
+            next_row_ = 0;
         } else if (*next_row_ < one.rows.size()) {
-            if (!suppressed_) receive_row(one.rows[*next_row_]);
+            wire_.row(one, one.rows[*next_row_], chance(0.05));
             ++*next_row_;
         } else {
-            relay_->commit(one.end);
-            units_read_.push_back({one.end, events_of_unit_});
+            wire_.commit(one);
             next_row_.reset();
             ++next_transaction_;
         }
+    }
+}
+
+bool world::can_receive() {
+    const bool more = next_transaction_ < source_.size() || !wire_.empty();
+    return more && relay_->wants_rows();
+}
+
+void world::receive() {
+    send_bytes();
+    for (std::uint64_t burst = draw(1, 12); burst > 0; --burst) {
+        if (!relay_->wants_rows()) return reached_.note(rare::limit_full);
+        auto frame = wire_.read(draw(1, 400));
+        if (!frame) {
+            reached_.note(rare::part_of_a_frame);
+            continue;
+        }
+        take(frame->first, std::move(frame->second));
+        if (!connected_) return;
         if (chance(0.7)) pump();
     }
 }
 
-void world::begin_unit(const source_transaction& unit) {
-    suppressed_ = !relay_->begin(unit.commit, 1);
-    next_row_ = 0;
+void world::take(const frame_note& note, pgoutput::frame&& frame) {
+    using kind = frame_note::kind;
+    const lsn safe_before = relay_->units().safe();
+    const std::uint64_t events_before = relay_->unresolved_events();
+    const std::uint64_t bytes_before = relay_->unresolved_bytes();
+    std::vector<std::size_t> unresolved_before;
+    for (std::size_t i = 0; i < sinks_.size(); ++i)
+        unresolved_before.push_back(relay_->sink(i).from_stream());
+    if (note.what == kind::begin) begin_unit(note.position);
+    if (note.what == kind::row && !suppressed_ && relay_->halted() && !halted_by_sink())
+        fail("a row was read behind one that halts");
+
+    intake_->resumed();
+    if (auto taken = intake_->take(std::move(frame)); !taken)
+        fail("the stream was given up: " + taken.error().text());
+
+    switch (note.what) {
+        case kind::begin:
+        case kind::relation:
+            break;
+        case kind::row:
+            if (!suppressed_) note_row(note, events_before, bytes_before, unresolved_before);
+            break;
+        case kind::commit:
+            read_open_ = false;
+            units_read_.push_back({note.position, events_of_unit_});
+            break;
+        case kind::keepalive:
+            if (read_open_) reached_.note(rare::keepalive_inside_transaction);
+            if (relay_->units().safe() == safe_before) break;
+            reached_.note(rare::keepalive_adopted);
+            if (read_open_) fail("I4: a keepalive inside a transaction was adopted");
+            if (events_before > 0) fail("I4: a keepalive was adopted before all was resolved");
+            break;
+    }
+    free_released();
+}
+
+void world::begin_unit(lsn commit_lsn) {
+    suppressed_ = commit_lsn < relay_->units().safe();
+    read_open_ = true;
     events_of_unit_ = 0;
+    const auto unit = std::find_if(source_.begin(), source_.end(),
+                                   [&](const auto& one) { return one.commit == commit_lsn; });
     if (!suppressed_) {
-        if (unit.end <= recorded_) fail("I6: rows that the record covers are sent again");
+        if (unit->end <= recorded_) fail("I6: rows that the record covers are sent again");
         return;
     }
     reached_.note(rare::unit_resolved_before);
-    for (const row_pointer& row : unit.rows) {
-        if (!landed_alive(*row)) fail("I7: a row was left out that no sink has");
+    for (const row_pointer& row : unit->rows) {
+        if (!resolved(*row)) fail("I7: a row was left out that no sink has");
     }
 }
 
-void world::receive_row(const row_pointer& row) {
-    if (relay_->halted() && !halted_by_sink()) fail("a row was read behind one that halts");
+/// What the engine made of a row, seen from outside.
+void world::note_row(const frame_note& note, std::uint64_t events_before,
+                     std::uint64_t bytes_before,
+                     const std::vector<std::size_t>& unresolved_before) {
     ++events_of_unit_;
-    if (row->stepped_over || (row->sinks.empty() && row->what == source_row::nature::good))
-        return relay_->add_discarded();
-    engine::event_slot slot = 0;
-    if (row->what == source_row::nature::unroutable) {
-        slot = relay_->add_unroutable(row->bytes, "no route");
-    } else {
-        std::vector<event::placement> places;
-        for (const std::size_t index : row->sinks) {
-            fake_sink& sink = sinks_[index];
-            places.push_back({index, row->key, (index << 8) | sink.target_of(*row), row->keyed});
-            sink.open[row->number].row = row;
-        }
-        if (places.size() > 1) reached_.note(rare::event_for_two_sinks);
-        slot = relay_->add(row->bytes, places);
+    const row_pointer& row = note.row;
+    const bool tracked = relay_->unresolved_events() > events_before;
+    const std::uint64_t bytes = relay_->unresolved_bytes() - bytes_before;
+    if (tracked) note_new_slot(row->mark ? nullptr : row, bytes, false);
+    if (row->mark) {
+        for (std::size_t i = 0; i < sinks_.size(); ++i)
+            sinks_[i].paused = relay_->sink(i).paused();
+        return;
     }
-    if (!held_.emplace(slot, row).second) fail("a slot was given out twice");
+    std::size_t opened = 0;
+    for (const std::size_t index : row->sinks) {
+        if (row->stepped_over) break;
+        if (relay_->sink(index).from_stream() == unresolved_before[index]) {
+            reached_.note(rare::read_again_and_resolved_by_the_store);
+            check_taken_as_resolved(*row, index);
+            continue;
+        }
+        ++opened;
+        open_delivery fresh;
+        fresh.row = row;
+        if (row->keyed() && relay_->sink(index).held(lane_of(*row))) {
+            fresh.now = open_delivery::state::leaving;
+            reached_.note(rare::queued_behind_a_held_key);
+        }
+        sinks_[index].open[row->number] = fresh;
+    }
+    if (opened > 1) reached_.note(rare::event_for_two_sinks);
     note_halt();
 }
 
-void world::receive_keepalive() {
+void world::note_new_slot(const row_pointer& row, std::uint64_t bytes, bool fed) {
+    for (engine::event_slot slot = 0; slot < events_.size(); ++slot) {
+        const intake::stored_event& one = events_.at(slot);
+        if ((!one.plan && !one.wish) || slots_.contains(slot)) continue;
+        slots_.emplace(slot, slot_note{row, bytes, fed});
+        return;
+    }
+    fail("an event is tracked that nobody keeps");
+}
+
+void world::send_keepalive() {
     // The server's promise: walEnd is never above the commit of a transaction that is not sent
     // whole.
     lsn end = wal_end_;
-    if (next_transaction_ < source_.size() && source_[next_transaction_].visible)
-        end = source_[next_transaction_].commit;
-    if (next_row_) reached_.note(rare::keepalive_inside_transaction);
-    const lsn before = relay_->units().safe();
-    relay_->keepalive(end, chance(0.3), now_);
-    if (relay_->units().safe() == before) return;
-    reached_.note(rare::keepalive_adopted);
-    if (next_row_) fail("I4: a keepalive inside a transaction was adopted");
-    if (!held_.empty()) fail("I4: a keepalive was adopted before all was resolved");
+    if (next_transaction_ < source_.size()) end = source_[next_transaction_].commit;
+    wire_.keepalive(end, chance(0.3));
+    receive();
 }
 
 // ---- record and acknowledgement
@@ -101,8 +195,9 @@ void world::write_record(bool at_once) {
     const auto due = relay_->record_due(now_, at_once);
     if (!due) return;
     if (writing_) fail("a record is to be written while another one is");
+    if (due->safe < record_ && known_timeline_ == timeline_) fail("I2: the record goes back");
     writing_ = record_write{due->safe, true, true};
-    if (faults_ && chance(0.1)) {
+    if (faults_ && fault(0.1, "the outcome of a record is unknown")) {
         writing_->answered = false;
         writing_->lands = chance(0.5);
     }
@@ -140,16 +235,33 @@ void world::send_status(bool at_once) {
 
 void world::connect() {
     if (any_on_wire()) return;  // attempts on the wire are awaited first
+    if (faults_ && fault(0.1, "the slot is still held")) return reached_.note(rare::slot_busy);
     if (writing_) end_record();
+    if (calling_) end_store_call();
+    tell("connect at " + std::to_string(confirmed_.value) + ", record " +
+         std::to_string(record_.value));
     connected_ = true;
     units_read_.clear();
     recorded_ = record_;
-    relay_->stream_started(record_, known_timeline_ == timeline_, std::chrono::seconds{1}, now_);
+    wire_.clear();
+    intake_.emplace(model_, *routes_, *relay_, events_, counters_,
+                    intake::clocks{[this] { return now_; }, [] { return 1; }});
+    reader_.emplace(*routes_);
+    const engine::aside_start known = store_.start(record_);
+    if (!known.lanes.empty()) reached_.note(rare::started_with_held_keys);
+    for (const auto& [id, row] : store_.rows()) {
+        if (holds_its_key(row)) sinks_[*row.sink].held_keys.insert(by_number_.at(row.number)->key);
+    }
+    read_pauses();
+    relay_->stream_started(record_, known_timeline_ == timeline_, known, std::chrono::seconds{1},
+                           now_);
     known_timeline_ = timeline_;
     const auto first =
         std::find_if(source_.begin(), source_.end(),
                      [&](const source_transaction& one) { return one.commit >= confirmed_; });
     next_transaction_ = static_cast<std::size_t>(first - source_.begin());
+    next_row_.reset();
+    read_open_ = false;
     for (std::size_t index = 0; index < sinks_.size(); ++index) {
         if (relay_->sink(index).wake_at() != never)
             fail("a new stream begins with a wake-up for a record of the last one");
@@ -159,20 +271,27 @@ void world::connect() {
 
 void world::disconnect() {
     if (!connected_) return;
+    tell("the connection is lost");
     connected_ = false;
     next_row_.reset();
+    read_open_ = false;
+    wire_.clear();
     if (any_on_wire()) reached_.note(rare::reconnect_with_attempts_in_flight);
     for (fake_sink& sink : sinks_) {
         sink.open.clear();
+        sink.fed_over.clear();
+        sink.held_keys.clear();
         for (wire_attempt& one : sink.wire)
             one.orphaned = true;
     }
+    if (calling_) calling_->stale = true;
     relay_->stream_lost();
     note_halt();
     free_released();
 }
 
 void world::server_crash() {
+    tell("the server crashes");
     if (durable_confirmed_ < confirmed_) reached_.note(rare::confirmed_position_went_back);
     confirmed_ = durable_confirmed_;
     disconnect();
@@ -185,27 +304,26 @@ void world::failover() {
     reached_.note(rare::failover);
     ++timeline_;
     if (writing_) writing_->lands = false;  // at best on the old primary
+    if (calling_) calling_->lands = false;
 
-    const auto visible = static_cast<std::size_t>(
-        std::count_if(source_.begin(), source_.end(), [](const auto& one) { return one.visible; }));
-    const std::size_t kept = visible - std::min<std::size_t>(visible, draw(0, 5));
+    const std::size_t kept = source_.size() - std::min<std::size_t>(source_.size(), draw(0, 5));
     lsn end{kept == 0 ? 100 : source_[kept - 1].end.value};
     end.value += draw(0, 3);
-    for (std::size_t i = kept; i < visible; ++i) {
-        if (!source_[i].rows.empty() && landed_alive(*source_[i].rows.front())) {
+    tell("failover to " + std::to_string(end.value));
+    for (std::size_t i = kept; i < source_.size(); ++i) {
+        if (!source_[i].rows.empty() && resolved(*source_[i].rows.front())) {
             reached_.note(rare::failover_lost_delivered_rows);
             break;
         }
     }
     wal_end_ = std::min(wal_end_, end);
-    const std::size_t replaced = source_.size() - kept;
+    transactions_left_ += std::max<std::size_t>(source_.size() - kept, 1);
     source_.resize(kept);
     last_event_ = {};
     for (const source_transaction& one : source_) {
         if (!one.rows.empty()) last_event_ = one.end;
     }
-    draw_transactions(std::max<std::size_t>(replaced, 1), wal_end_.value);
-
+    store_.roll_back(wal_end_);
     while (!records_.empty() && records_.back().second > wal_end_)
         records_.pop_back();
     record_ = records_.empty() ? lsn{} : records_.back().first;

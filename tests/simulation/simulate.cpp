@@ -28,6 +28,20 @@ std::uint64_t option(int argc, char** argv, std::string_view name, std::uint64_t
 int main(int argc, char** argv) {
     const std::uint64_t seeds = option(argc, argv, "--seeds", 2000);
     const std::uint64_t from = option(argc, argv, "--from", 1);
+    if (const std::uint64_t told = option(argc, argv, "--story", 0); told > 0) {
+        walrelay::simulation::plot plot;
+        plot.tells = true;
+        walrelay::simulation::world one{told, plot};
+        try {
+            one.run();
+        } catch (const std::exception& failure) {
+            for (const std::string& line : one.story())
+                std::printf("%s\n", line.c_str());
+            std::printf("BROKEN %s\n", failure.what());
+            return 1;
+        }
+        return 0;
+    }
     walrelay::simulation::rare_states reached;
     std::uint64_t broken = 0;
     for (std::uint64_t seed = from; seed < from + seeds; ++seed) {

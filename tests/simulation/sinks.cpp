@@ -19,11 +19,15 @@ void world::pump_sink(std::size_t index, bool time_alone) {
     fake_sink& sink = sinks_[index];
     const bool was_full = sink.full;
     sink.full = false;
+    relay_->set_room(index, true);  // as far as is known
     while (const auto next = relay_->next(index, now_)) {
         if (halted_by_sink()) fail("a record was sent after the halt");
+        if (sink.paused) fail("a record was sent to a sink that is paused");
         if (relay_->halted()) reached_.note(rare::sent_what_stands_before_a_halt);
         if (time_alone && !was_full) {
-            if (now_ < sink.quiet_until) fail("a record was due, and no wake-up for it");
+            if (now_ < sink.quiet_until)
+                fail("row " + std::to_string(slots_.at(next->event).row->number) +
+                     " was due, and no wake-up for it");
             reached_.note(rare::wake_up_alone);
         }
         if (sink.wire.size() >= sink.capacity || (faults_ && chance(full_rate_))) {
@@ -44,18 +48,25 @@ void world::pump_sink(std::size_t index, bool time_alone) {
 
 void world::send(std::size_t index, const engine::engine::attempt& attempt) {
     fake_sink& sink = sinks_[index];
-    const row_pointer row = held_.at(attempt.event);
-    const auto found = sink.open.find(row->number);
-    if (found == sink.open.end()) fail("a record was sent that is resolved");
-    open_delivery& chosen = found->second;
-    check_send(sink, chosen, attempt);
-    chosen.now = open_delivery::state::on_wire;
-    ++chosen.sends;
+    const row_pointer row = slots_.at(attempt.event).row;
+    const engine::aside_id stored = relay_->delivery_at(attempt.token.slot).stored;
+    if (stored != 0) {
+        check_fed_send(index, store_.rows().at(stored), *row);
+        reached_.note(rare::sent_from_the_store);
+    } else {
+        const auto found = sink.open.find(row->number);
+        if (found == sink.open.end()) fail("a record was sent that is resolved");
+        check_send(index, found->second, attempt);
+        found->second.now = open_delivery::state::on_wire;
+        ++found->second.sends;
+    }
     if (!sink.landed[row->number].empty()) reached_.note(rare::sent_again);
+    tell("row " + std::to_string(row->number) + (stored != 0 ? " of the store" : "") +
+         " is sent to " + model_.sinks[index].name);
     for (wire_attempt& other : sink.wire)
         other.alone = false;
     const bool alone = sink.wire.empty();
-    sink.wire.push_back({attempt.token, row, false, alone});
+    sink.wire.push_back({attempt.token, row, false, alone, stored});
     sink.most_at_once = std::max(sink.most_at_once, sink.wire.size());
 }
 
@@ -83,7 +94,7 @@ void world::end_attempt_of(std::size_t index) {
     const auto found =
         std::find_if(sink.wire.begin(), sink.wire.begin() + static_cast<std::ptrdiff_t>(pick),
                      [&](const wire_attempt& other) {
-                         return other.row->keyed && picked.keyed && other.row->key == picked.key;
+                         return other.row->keyed() && other.row->key == picked.key;
                      });
     const wire_attempt ended = *found;
     sink.wire.erase(found);
@@ -91,22 +102,33 @@ void world::end_attempt_of(std::size_t index) {
     bool landed = true;
     const engine::outcome seen = draw_outcome(index, ended, landed);
     if (landed) sink.landed[ended.row->number].push_back({++arrivals_, process_, false});
+    tell("row " + std::to_string(ended.row->number) + (landed ? " has landed, " : ": ") +
+         engine::class_name(seen.what));
     if (ended.orphaned) {
         relay_->attempt_ended(ended.token, seen, now_);
         return free_released();
     }
-    const std::uint32_t refusals =
-        sink.open.at(ended.row->number).refusals + (seen.what == what::event ? 1 : 0);
     const bool probe = relay_->delivery_at(ended.token.slot).target_probe;
     const bool stalled = !sink.down && relay_->sink(index).stalled();
-    account(index, ended, seen);
-    relay_->attempt_ended(ended.token, seen, now_);
+    if (seen.what == what::delivered) {
+        sink.succeeded_at[ended.row->key] = now_;
+        sink.parked_in_row = 0;
+    }
+    if (ended.stored != 0) {
+        account_of_fed(index, ended, seen);
+    } else {
+        const std::uint32_t refusals =
+            sink.open.at(ended.row->number).refusals + (seen.what == what::event ? 1 : 0);
+        account(index, ended, seen);
+        relay_->attempt_ended(ended.token, seen, now_);
+        account_of_departure(index, ended);
+        check_halt(ended, seen, refusals);
+    }
     if (seen.what == what::delivered) {
         check_opened(index, *ended.row);
         if (stalled && !probe && !relay_->sink(index).stalled())
             reached_.note(rare::late_success_opened_target);
     }
-    check_halt(ended, seen, refusals);
     note_halt();
     free_released();
 }
@@ -116,9 +138,10 @@ engine::outcome world::draw_outcome(std::size_t index, const wire_attempt& ended
     source_row& row = *ended.row;
     landed = false;
     if (sink.down) return {chance(0.3) ? what::unknown : what::endpoint, "down", {}, false};
-    if (sink.target_down[sink.target_of(row)]) return {what::target, "no such topic", {}, false};
+    if (sink.target_down[row.target]) return {what::target, "no such topic", {}, false};
+    if (sink.refuses_all) return {what::event, "bad request", {}, false};
 
-    const bool to_blame = row.sinks.front() == index && !row.stepped_over;
+    const bool to_blame = !row.sinks.empty() && row.sinks.front() == index && !row.stepped_over;
     if (to_blame && row.what == source_row::nature::final)
         return {what::event_final, "too large", {}, false};
     if (to_blame && row.what == source_row::nature::refused && row.refusals > 0) {
@@ -127,7 +150,8 @@ engine::outcome world::draw_outcome(std::size_t index, const wire_attempt& ended
     }
     if (to_blame && row.what == source_row::nature::batch)
         return {what::batch, "batch refused", {}, false};
-    if (!faults_ || !chance(fault_rate_)) {
+    if (sink.stuck.contains(row.key)) return {what::transient, "HTTP 500", {}, false};
+    if (!faults_ || !fault(fault_rate_, "an attempt fails")) {
         landed = true;
         return {what::delivered, {}, {}, false};
     }
@@ -136,8 +160,8 @@ engine::outcome world::draw_outcome(std::size_t index, const wire_attempt& ended
         return {what::transient, "reply lost", {}, false};
     }
     // Never when sent alone: then the record itself were to blame.
-    if (chance(0.2) && sink.depth == engine::lane_depth::pipelined && !ended.orphaned &&
-        !relay_->delivery_at(ended.token.slot).sent_alone) {
+    if (chance(0.2) && std::holds_alternative<config::kafka_sink>(model_.sinks[index].kind) &&
+        !ended.orphaned && !relay_->delivery_at(ended.token.slot).sent_alone) {
         reached_.note(rare::batch_refused);
         return {what::batch, "batch refused", {}, false};
     }
@@ -147,7 +171,7 @@ engine::outcome world::draw_outcome(std::size_t index, const wire_attempt& ended
     return busy;
 }
 
-/// The world's own account of what an outcome means.
+/// The world's own account of what an outcome means for what the stream brought.
 void world::account(std::size_t index, const wire_attempt& ended, const engine::outcome& seen) {
     fake_sink& sink = sinks_[index];
     const auto own = sink.open.find(ended.row->number);
@@ -155,16 +179,52 @@ void world::account(std::size_t index, const wire_attempt& ended, const engine::
     one.now = open_delivery::state::waits_again;
     if (seen.what != what::delivered) {
         one.failed = true;
+        one.blamed =
+            seen.what == what::event_final || seen.what == what::batch || seen.what == what::event;
+        one.transient = seen.what == what::transient;
         if (seen.what == what::event) ++one.refusals;
         if (seen.what == what::batch) one.suspect = true;
         return;
     }
     // A success behind an older record that failed is sent again, or that one would be the last.
     const bool behind_failed = std::any_of(sink.open.begin(), own, [&](const auto& older) {
-        return older.second.now == open_delivery::state::waits_again && ended.row->keyed &&
-               older.second.row->keyed && older.second.row->key == ended.row->key;
+        return older.second.now == open_delivery::state::waits_again && ended.row->keyed() &&
+               older.second.row->key == ended.row->key;
     });
     if (!behind_failed) sink.open.erase(own);
+}
+
+/// Whether it has left for the store, as parked.
+void world::account_of_departure(std::size_t index, const wire_attempt& ended) {
+    fake_sink& sink = sinks_[index];
+    const auto own = sink.open.find(ended.row->number);
+    if (own == sink.open.end()) return;
+    const engine::delivery& view = relay_->delivery_at(ended.token.slot);
+    if (view.now != engine::delivery::state::leaving) return;
+    open_delivery& one = own->second;
+    one.now = open_delivery::state::leaving;
+    one.suspect = false;
+    const engine::retry_limits& limits = options_.retries;
+    const bool spent = one.transient && (limits.max_attempts > 0 || limits.max_age.count() > 0);
+    one.gave_up = one.blamed || spent;
+    ++sink.parked_in_row;
+    one.passable = !ended.row->keyed() || ended.row->policy == config::error_policy::park;
+    if (one.passable) ended.row->out_of_order.insert(index);
+}
+
+void world::account_of_fed(std::size_t index, const wire_attempt& ended,
+                           const engine::outcome& seen) {
+    const std::size_t changes = relay_->store().changes();
+    relay_->attempt_ended(ended.token, seen, now_);
+    const bool over = relay_->store().changes() > changes;
+    if (seen.what == what::delivered && !over) reached_.note(rare::sent_before_an_older_one);
+    if (over) sinks_[index].fed_over.insert(ended.stored);
+    if (over && seen.what != what::delivered) {
+        if (seen.what == what::endpoint || seen.what == what::unknown || seen.what == what::target)
+            fail("I13: a row was parked that nobody refused");
+        reached_.note(rare::fed_row_parked);
+        ++sinks_[index].parked_in_row;
+    }
 }
 
 // ---- beside the relay
@@ -187,9 +247,18 @@ void world::land_late() {
 
 void world::change_weather() {
     for (fake_sink& sink : sinks_) {
-        sink.down = faults_ && chance(fault_rate_ / 4);
+        sink.down = faults_ && chance(fault_rate_ / 4) && fault(1, "a sink is down");
+        sink.refuses_all = faults_ && chance(fault_rate_ / 10) && fault(1, "a sink refuses all");
         for (std::size_t i = 0; i < sink.target_down.size(); ++i)
-            sink.target_down[i] = faults_ && chance(fault_rate_ / 3);
+            sink.target_down[i] =
+                faults_ && chance(fault_rate_ / 3) && fault(1, "a target is missing");
+        sink.stuck.clear();
+        for (std::uint32_t key = 0; faults_ && key < keys_; ++key) {
+            if (chance(stuck_rate_) && fault(1, "a key is stuck"))
+                sink.stuck.insert("k" + std::to_string(key));
+        }
+        if (faults_ && chance(stuck_rate_ / 4) && fault(1, "rows without a key are stuck"))
+            sink.stuck.insert("");
     }
 }
 

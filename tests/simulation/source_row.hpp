@@ -4,14 +4,26 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
-#include "walrelay/core/lsn.hpp"
+#include "walrelay/config/model.hpp"
+#include "walrelay/core/stream_place.hpp"
 
 namespace walrelay::simulation {
 
 /// Identity of a row; in the order of the source, also across a failover.
 using row_number = std::uint64_t;
+
+/// A wish of an operator, in walrelay.redrive.
+struct operator_mark {
+    std::int64_t id = 0;
+    std::string action;
+    std::string sink;
+    std::vector<std::int64_t> ids;
+};
 
 struct source_row {
     enum class nature : std::uint8_t {
@@ -23,13 +35,21 @@ struct source_row {
     };
 
     row_number number = 0;
-    std::uint32_t key = 0;
-    bool keyed = true;
-    std::size_t bytes = 0;
-    std::vector<std::size_t> sinks;  ///< none: `to: none`
+    stream_place place;
+    std::string key;  ///< empty: none
+    std::string padding;
+    std::size_t target = 0;          ///< topic or URL, in each of its sinks
+    std::size_t route = 0;           ///< index into the world's routes
+    std::vector<std::size_t> sinks;  ///< none: `to: none`, or no route
+    config::error_policy policy = config::error_policy::park;
     nature what = nature::good;
-    std::uint64_t refusals = 0;  ///< that are still to come
-    bool stepped_over = false;   ///< an operator has put a route to none before the others
+    std::uint64_t refusals = 0;          ///< that are still to come
+    bool lost = false;                   ///< of a kind that no route took when the world was made
+    bool stepped_over = false;           ///< an operator has put a route to none before the others
+    std::set<std::size_t> out_of_order;  ///< sinks where it was parked, and its key went on
+    std::optional<operator_mark> mark;
+
+    [[nodiscard]] bool keyed() const noexcept { return !key.empty(); }
 };
 
 using row_pointer = std::shared_ptr<source_row>;
@@ -38,7 +58,6 @@ struct source_transaction {
     lsn commit;
     lsn end;
     std::vector<row_pointer> rows;
-    bool visible = false;  ///< committed: the server may send it
 };
 
 }  // namespace walrelay::simulation

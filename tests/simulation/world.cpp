@@ -1,3 +1,4 @@
+// What happens when.
 #include "simulation/world.hpp"
 
 #include <algorithm>
@@ -6,91 +7,6 @@ namespace walrelay::simulation {
 
 using std::chrono::milliseconds;
 
-world::world(std::uint64_t seed) : seed_{seed}, random_{seed} {
-    now_ = time_point{std::chrono::hours{1}};
-    fault_rate_ = static_cast<double>(draw(0, 40)) / 100;
-    break_rate_ = static_cast<double>(draw(0, 8)) / 1000;
-    full_rate_ = chance(0.5) ? 0 : static_cast<double>(draw(1, 40)) / 100;
-    slow_rate_ = static_cast<double>(draw(0, 90)) / 100;
-    commit_rate_ = static_cast<double>(draw(2, 20)) / 100;
-    bad_row_rate_ = chance(0.4) ? 0.02 : 0;
-    fault_steps_ = draw(200, 2500);
-    draw_sinks();
-    draw_transactions(draw(3, 120), 100);
-    wal_end_ = lsn{100};
-    new_relay();
-}
-
-bool world::chance(double probability) {
-    return std::uniform_real_distribution<>{0, 1}(random_) < probability;
-}
-
-std::uint64_t world::draw(std::uint64_t low, std::uint64_t high) {
-    return std::uniform_int_distribution<std::uint64_t>{low, high}(random_);
-}
-
-void world::fail(const std::string& what) const {
-    throw broken_promise{"seed " + std::to_string(seed_) + ", step " + std::to_string(steps_) +
-                         ": " + what};
-}
-
-// ---- making the world
-
-void world::draw_sinks() {
-    sinks_.resize(draw(1, 2));
-    for (fake_sink& sink : sinks_) {
-        sink.depth = chance(0.5) ? engine::lane_depth::serial : engine::lane_depth::pipelined;
-        sink.capacity = sink.depth == engine::lane_depth::serial ? draw(1, 4) : draw(2, 30);
-        sink.target_down.resize(draw(1, 3));
-        options_.sinks.push_back(sink.depth);
-    }
-    options_.in_flight_events = draw(2, 40);
-    options_.in_flight_bytes = draw(200, 4000);
-    options_.replay_events = draw(2, 60);
-    keys_ = static_cast<std::uint32_t>(draw(1, 5));
-}
-
-/// Appends them to the source from position `at` on.
-void world::draw_transactions(std::uint64_t count, std::uint64_t at) {
-    for (; count > 0; --count) {
-        source_transaction one;
-        one.commit = lsn{at + draw(1, 50)};
-        one.end = lsn{one.commit.value + draw(1, 9)};
-        at = one.end.value + (chance(0.1) ? 300'000 : draw(0, 5));
-        const std::uint64_t rows = chance(0.1) ? 0 : draw(1, chance(0.1) ? 60 : 6);
-        for (std::uint64_t i = 0; i < rows; ++i)
-            one.rows.push_back(draw_row());
-        if (rows > 0) last_event_ = one.end;
-        source_.push_back(std::move(one));
-    }
-}
-
-row_pointer world::draw_row() {
-    auto row = std::make_shared<source_row>();
-    row->number = next_number_++;
-    row->key = static_cast<std::uint32_t>(draw(0, keys_ - 1));
-    row->keyed = !chance(0.1);
-    row->bytes = draw(20, 150);
-    const std::uint64_t route = draw(0, sinks_.size() + 1);
-    for (std::size_t sink = 0; sink < sinks_.size(); ++sink) {
-        if (route >= sinks_.size() || route == sink) row->sinks.push_back(sink);
-    }
-    if (chance(0.05)) row->sinks.clear();  // to: none
-    if (row->sinks.empty() || !chance(bad_row_rate_)) return row;
-
-    using nature = source_row::nature;
-    row->what = static_cast<nature>(draw(1, 4));
-    if (row->what == nature::refused) row->refusals = chance(0.5) ? draw(1, 2) : UINT64_MAX;
-    if (row->what == nature::batch &&
-        sinks_[row->sinks.front()].depth == engine::lane_depth::serial) {
-        row->what = nature::final;
-    }
-    if (row->what == nature::unroutable) row->sinks.clear();
-    return row;
-}
-
-// ---- what happens when
-
 void world::run() {
     while (steps_ < fault_steps_) {
         ++steps_;
@@ -98,7 +14,10 @@ void world::run() {
         check_step();
     }
     faults_ = false;
+    tell("all is healthy from here on");
     change_weather();
+    for (std::size_t i = 0; i < sinks_.size(); ++i)
+        commit_mark("resume", model_.sinks[i].name, {});
     heal();
     finish();
     check_end();
@@ -108,13 +27,15 @@ void world::break_things() {
     if (connected_ && chance(0.1)) {
         wake();
     } else {
-        now_ += milliseconds{draw(0, 40)};
+        now_ += milliseconds{draw(0, chance(0.02) ? 4000 : 40)};
         if (connected_ && chance(0.3)) pump(true);
     }
     if (chance(0.02)) change_weather();
     if (chance(0.05)) durable_confirmed_ = confirmed_;  // a checkpoint
     if (chance(commit_rate_)) commit_one();
     if (chance(0.05)) land_late();
+    if (chance(operator_rate_)) operate();
+    if (connected_ && chance(0.05)) look_for_pauses();
     if (halted_at_ && chance(0.02)) return step_over();
     if (chance(break_rate_)) {
         switch (draw(0, 6)) {
@@ -139,15 +60,16 @@ void world::act() {
     if (!connected_) {
         end_attempt();
         if (writing_ && chance(0.2)) end_record();
+        if (calling_ && chance(0.2)) end_store_call();
         if (chance(0.3)) connect();
         return;
     }
-    switch (draw(0, 6)) {
+    switch (draw(0, 8)) {
         case 0:
         case 1:
             return receive();
         case 2:
-            return receive_keepalive();
+            return send_keepalive();
         case 3:
         case 4:
             if (chance(slow_rate_)) return;
@@ -157,16 +79,46 @@ void world::act() {
         case 5:
             if (writing_ && !chance(0.2)) return end_record();
             return write_record(chance(0.1));
+        case 6:
+        case 7:
+            return act_store();
         default:
             return send_status();
     }
 }
 
+void world::act_store() {
+    if (!calling_) return ask_store();
+    if (chance(0.3)) land_store_call();
+    if (chance(0.7)) end_store_call();
+}
+
 /// All is healthy from now on. Time moves only to where the engine wants to be woken.
 void world::heal(bool (world::*until)()) {
-    const std::uint64_t limit = steps_ + 20'000;
+    const std::uint64_t limit = steps_ + 30'000;
     while (!(this->*until)()) {
-        if (++steps_ > limit) fail("I7: not everything was delivered and acknowledged in the end");
+        if (++steps_ > limit) {
+            tell(
+                "connected " + std::to_string(connected_) + " next " +
+                std::to_string(next_transaction_) + "/" + std::to_string(source_.size()) +
+                " wire " + std::to_string(wire_.empty()) + " open " + std::to_string(read_open_) +
+                " events " + std::to_string(relay_->unresolved_events()) + " full " +
+                std::to_string(int(relay_->limit_reached())) + " replay " +
+                std::to_string(relay_->replay_events()) + " waiting " +
+                std::to_string(any_waiting()) + " calling " + std::to_string(calling_.has_value()) +
+                " store " + std::to_string(relay_->store().waiting()) + " halted " +
+                std::to_string(bool(relay_->halted())) + " idle " + std::to_string(relay_->idle()) +
+                " held " + std::to_string(relay_->sink(0).held_lanes()));
+            for (const auto& [id, row] : store_.rows())
+                if (row.state == engine::aside_state::held || holds_its_key(row))
+                    tell("store " + std::to_string(id) + " row " + std::to_string(row.number) +
+                         " sink " + std::to_string(int(row.sink.value_or(9))) + " state " +
+                         std::to_string(int(row.state)) + " holds " +
+                         std::to_string(row.holds_key) + " redriven " +
+                         std::to_string(row.redriven) + " lane " +
+                         std::to_string(row.lane.has_value()));
+            fail("I7: not everything was delivered and acknowledged in the end");
+        }
         if ((connected_ && chance(0.1)) || !act_without_time()) wake();
         if (connected_) pump();
         check_step();
@@ -176,21 +128,41 @@ void world::heal(bool (world::*until)()) {
 /// False: nothing happens until time has passed.
 bool world::act_without_time() {
     // A row that was never fit for a sink holds nothing up that stands before it.
-    const bool nothing_before = halted_by_sink() || held_.size() == 1;
-    if (halted_at_ && !any_on_wire() && nothing_before) return step_over(), true;
-    if (!connected_) return any_on_wire() ? end_attempt() : connect(), true;
-    if (chance(0.02)) return receive_keepalive(), true;
+    const bool nothing_before = halted_by_sink() || relay_->unresolved_events() == 1;
+    if (halted_at_ && !any_on_wire() && nothing_before && !calling_) return step_over(), true;
+    // Nothing but rows that are refused is left, so nothing shows that the sink works: somebody
+    // restarts the relay, and the next of them are set aside.
+    const bool refused = std::any_of(sinks_.begin(), sinks_.end(), [](const fake_sink& sink) {
+        return sink.parked_in_row >= 20;
+    });
+    if (refused && chance(0.01)) return relay_crash(), true;
+    if (!connected_) {
+        if (any_on_wire()) return end_attempt(), true;
+        if (calling_) return end_store_call(), true;
+        return connect(), true;
+    }
+    if (chance(0.02)) return send_keepalive(), true;
+    look_for_pauses();
 
     std::vector<void (world::*)()> possible;
     const bool reads = can_receive();
     if (reads) possible.push_back(&world::receive);
     if (any_on_wire() && !(ends_wait_ && reads)) possible.push_back(&world::end_attempt);
     if (writing_) possible.push_back(&world::end_record);
-    if (!source_.back().visible) possible.push_back(&world::commit_one);
+    if (calling_) possible.push_back(&world::end_store_call);
+    if (transactions_left_ > 0) possible.push_back(&world::commit_one);
     for (const fake_sink& sink : sinks_) {
         if (!sink.late.empty()) possible.push_back(&world::land_late);
     }
-    if (possible.empty()) return false;
+    if (!calling_) {
+        ask_store();
+        if (calling_) return true;
+    }
+    if (possible.empty()) {
+        const bool all_read = next_transaction_ == source_.size() && wire_.empty();
+        if (blockers().empty() || !all_read) return false;
+        return lift_blocks(), true;
+    }
     (this->*possible[draw(0, possible.size() - 1)])();
     return true;
 }
@@ -206,6 +178,7 @@ void world::wake() {
 void world::look_again() {
     pump(true);
     if (!writing_) write_record();
+    if (!calling_) ask_store();
     send_status();
     const bool full =
         std::any_of(sinks_.begin(), sinks_.end(), [](const fake_sink& sink) { return sink.full; });
@@ -214,8 +187,13 @@ void world::look_again() {
 }
 
 bool world::delivered() {
-    return connected_ && !halted_at_ && !next_row_ && next_transaction_ == source_.size() &&
-           relay_->idle();
+    const bool all_read = next_transaction_ == source_.size() && !next_row_ && wire_.empty() &&
+                          transactions_left_ == 0;
+    for (std::size_t i = 0; i < sinks_.size(); ++i) {
+        if (relay_->sink(i).held_lanes() > 0) return false;
+    }
+    return connected_ && !halted_at_ && all_read && !read_open_ && relay_->idle() &&
+           !any_waiting() && !calling_ && relay_->store().empty();
 }
 
 bool world::settled() {
@@ -227,14 +205,18 @@ bool world::settled() {
 void world::finish() {
     const auto append = [&](std::size_t sink, std::initializer_list<std::uint32_t> keys) {
         source_transaction one;
-        one.commit = lsn{std::max(wal_end_, source_.back().end).value + 10};
-        one.end = last_event_ = lsn{one.commit.value + 5};
         for (const std::uint32_t key : keys) {
-            const row_number number = next_number_++;
-            one.rows.push_back(std::make_shared<source_row>(
-                source_row{number, key, true, 60, {sink}, source_row::nature::good, 0, false}));
+            auto row = std::make_shared<source_row>();
+            row->number = next_number_++;
+            row->key = "k" + std::to_string(key);
+            row->target = key % targets_;
+            row->padding = "end";
+            row->route = sink;
+            row->sinks = base_routes_[sink].to;
+            row->policy = base_routes_[sink].on_event_error;
+            one.rows.push_back(std::move(row));
         }
-        source_.push_back(std::move(one));
+        commit(std::move(one));
     };
     for (std::size_t sink = 0; sink < sinks_.size(); ++sink)
         append(sink, {0, 1, 2});  // each of at most three targets

@@ -13,14 +13,20 @@ MAY_INCLUDE = {
     "pgoutput": {"core"},
     "event": {"core", "pgoutput"},
     "engine": {"core", "pgoutput", "event"},
-    "postgres": {"core", "pgoutput", "event", "engine"},
+    "intake": {"core", "pgoutput", "event", "engine"},
+    "postgres": {"core", "pgoutput", "event", "engine", "intake"},
     "sink": {"core", "pgoutput", "event", "engine"},
     "config": {"core", "pgoutput", "event", "engine"},
     "admin": {"core", "pgoutput", "event", "engine"},
-    "relay": {"core", "pgoutput", "event", "engine", "postgres", "sink", "config", "admin"},
-    "cli": {"core", "pgoutput", "event", "engine", "postgres", "sink", "config", "admin", "relay"},
+    "relay": {
+        "core", "pgoutput", "event", "engine", "intake", "postgres", "sink", "config", "admin",
+    },
+    "cli": {
+        "core", "pgoutput", "event", "engine", "intake", "postgres", "sink", "config", "admin",
+        "relay",
+    },
 }
-PURE = {"core", "pgoutput", "event", "engine"}
+PURE = {"core", "pgoutput", "event", "engine", "intake"}
 OPEN_TO_ALL = "walrelay/config/model.hpp"
 
 # The folders that may know a library, by the beginning of its includes.

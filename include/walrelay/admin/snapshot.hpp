@@ -34,6 +34,10 @@ struct sink_figures {
         0;  ///< events that were read and not sent yet, or wait to be sent again
     /// Attempts that were not delivered, by class: transient, target, endpoint, event, unknown.
     std::vector<std::pair<std::string, std::uint64_t>> retried;
+    std::uint64_t parked = 0;     ///< events set aside since the start, refused for good
+    std::uint64_t held = 0;       ///< the same, behind a key that is stuck
+    std::uint64_t held_keys = 0;  ///< now: keys whose events come from walrelay.parked
+    bool paused = false;          ///< by an operator
     std::string notice;
     std::vector<stall> stalls;  ///< at most 10, the oldest first
 };
@@ -66,6 +70,7 @@ struct snapshot {
 
     std::vector<table_figures> tables;
     std::vector<sink_figures> sinks;
+    std::uint64_t parked_without_route = 0;
     std::uint64_t discarded = 0;        ///< rows of `to: none` routes
     std::uint64_t ignored_changes = 0;  ///< UPDATE, DELETE and TRUNCATE of captured tables
 };

@@ -115,6 +115,19 @@ struct walrelay_shape {};
 /// walrelay.dispatch: pushes of workflows.
 struct push_shape {};
 
+/// `on_event_error:`, for events that can't be delivered whatever is tried.
+enum class error_policy : std::uint8_t {
+    park,      ///< set aside; later events of its key go on
+    park_key,  ///< set aside, and later events of its key behind it
+    halt,      ///< nothing more is sent
+};
+
+/// `retry:`, for failures that may pass. 0: retried for ever.
+struct retry {
+    std::uint32_t max_attempts = 0;
+    std::chrono::milliseconds max_age{0};  ///< since the first failure
+};
+
 /// `routes:` entry. The first route whose `from` and `where` match a row takes it.
 struct route {
     std::string from_schema;  ///< empty for messages
@@ -128,6 +141,7 @@ struct route {
     std::optional<std::string> topic;
     std::optional<std::string> key;   ///< template; default: the shape's key
     std::vector<std::string> topics;  ///< globs that a topic must match; empty: any
+    error_policy on_event_error = error_policy::park;
     position at;
 };
 
@@ -137,6 +151,7 @@ struct limits {
     std::uint64_t in_flight_bytes = 16ULL << 20;
     std::uint64_t replay_events = 50'000;
     std::uint64_t event_bytes = 1ULL << 20;
+    std::chrono::milliseconds hold{30'000};  ///< then a key that fails alone is set aside
 };
 
 /// `admin:`; no listener when `listen` is empty.
@@ -157,6 +172,8 @@ struct model {
     config::source source;
     std::vector<config::sink> sinks;
     std::vector<config::route> routes;
+    error_policy on_event_error = error_policy::park;  ///< of what no route takes
+    config::retry retry;
     config::limits limits;
     config::admin admin;
     config::log log;

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "walrelay/config/model.hpp"
 #include "walrelay/core/clock.hpp"
+#include "walrelay/engine/lane_key.hpp"
 #include "walrelay/engine/outcome.hpp"
 
 namespace walrelay::engine {
@@ -23,6 +25,7 @@ struct delivery {
         gated,      ///< in the queue of a topic or URL that stalls
         waiting,    ///< in its lane, behind the lane's head, or the head of a lane that backs off
         in_flight,  ///< an attempt is on the wire
+        leaving,    ///< on its way to the store: resolved when it is durable there
     };
 
     struct links {
@@ -33,21 +36,25 @@ struct delivery {
     event_slot event = 0;
     std::uint32_t serial = 0;    ///< of the last attempt; never goes back while the pool lives
     std::uint32_t attempts = 0;  ///< on the wire, this one included
+    std::uint32_t bytes = 0;     ///< that its event holds
     std::uint16_t sink = 0;
     std::uint8_t refusals = 0;  ///< outcomes that blamed the event itself
     state now = state::unused;
-    bool keyed = false;
+    lane_key lane_of;     ///< the lane that it is in, or would be in
+    aside_id stored = 0;  ///< its row in the store; 0: it came from the stream
+    config::error_policy on_event_error = config::error_policy::park;
     bool in_lane = false;
     bool orphaned = false;    ///< its stream is gone: the outcome only frees it
     bool sink_probe = false;  ///< the one attempt that a stalled sink makes
     bool target_probe = false;
     bool sent_alone = false;
     bool suspect = false;  ///< was in a batch that was refused
-    std::uint64_t key_hash = 0;
     std::uint64_t target_hash = 0;
     links order;  ///< all unresolved deliveries of the sink, in source order
     links queue;  ///< the ready or gated queue
     links lane;   ///< the deliveries of the lane, in source order
+
+    [[nodiscard]] bool keyed() const noexcept { return lane_of.what == lane_key::kind::keyed; }
 };
 
 using delivery_pool = std::vector<delivery>;

@@ -41,6 +41,9 @@ public:
     /// No open unit, nothing unresolved.
     [[nodiscard]] bool idle() const noexcept { return head_ == none; }
 
+    /// Nothing before this unit is unresolved.
+    [[nodiscard]] bool oldest(unit_index which) const noexcept { return head_ == which; }
+
     [[nodiscard]] lsn received() const noexcept { return received_; }
 
     [[nodiscard]] lsn safe() const noexcept { return safe_; }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "walrelay/core/lsn.hpp"
+#include "walrelay/core/stream_place.hpp"
 
 namespace walrelay::event {
 
@@ -26,6 +27,19 @@ struct row_position {
     std::uint32_t xid = 0;
     std::uint32_t ordinal = 0;  ///< among the inserts, or the messages, of the transaction, from 0
     origin what = origin::row;
+    std::uint32_t rows_before = 0;  ///< of a message in a transaction: inserts read before it
+
+    [[nodiscard]] stream_place place() const noexcept {
+        switch (what) {
+            case origin::row:
+                return {commit_lsn, static_cast<std::int32_t>(ordinal), 0};
+            case origin::message:
+                return {commit_lsn, static_cast<std::int32_t>(rows_before) - 1, ordinal + 1};
+            case origin::lone_message:
+                break;
+        }
+        return {commit_lsn, -1, 0};
+    }
 };
 
 /// One header of the row itself; no value is a JSON null.
@@ -76,6 +90,7 @@ struct record {
     std::string_view table;  ///< schema.name, or message:PREFIX
     row_position position;
     std::uint64_t epoch = 0;
+    bool redriven = false;  ///< an operator has it sent again; not part of what build() makes
 
     std::string scratch;  ///< owned by the builder
 

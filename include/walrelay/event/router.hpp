@@ -18,10 +18,11 @@ namespace walrelay::event {
 /// What the engine needs to know of one delivery before it is built.
 struct placement {
     std::size_t sink = 0;        ///< index into config::model::sinks
-    std::uint64_t key_hash = 0;  ///< meaningful when keyed
+    std::uint64_t key_hash = 0;  ///< meaningful when keyed; a stable_hash
     std::uint64_t target_hash =
         0;               ///< of the topic or URL: what can stall apart from the rest of its sink
     bool keyed = false;  ///< false: the key is NULL, no order is kept
+    config::error_policy on_event_error = config::error_policy::park;
 };
 
 /// What the routes say of one row.
@@ -60,6 +61,12 @@ public:
 
     /// schema.name, or message:PREFIX
     [[nodiscard]] virtual const std::string& table() const = 0;
+
+    /// Some route names the table, though it may not take a row.
+    [[nodiscard]] virtual bool has_routes() const noexcept = 0;
+
+    /// The version of the table that it was compiled for.
+    [[nodiscard]] virtual const pgoutput::relation& relation() const = 0;
 };
 
 /// The routes of the sink map. Immutable after make().

@@ -64,6 +64,9 @@ public:
         return iterator{columns_.data() + columns_.size()};
     }
 
+    /// The columns as on the wire.
+    [[nodiscard]] std::span<const std::byte> encoded() const noexcept { return columns_; }
+
 private:
     std::span<const std::byte> columns_;
     std::uint16_t count_ = 0;

@@ -77,6 +77,9 @@ public:
         return open_;
     }
 
+    /// Inserts of the open transaction, or of the last one, that were read.
+    [[nodiscard]] std::uint32_t inserts() const noexcept { return next_ordinal_; }
+
     /// End of the last unit that was read (a commit, or a message outside a transaction), 0 before
     /// the first. Tells where a protocol_error happened.
     [[nodiscard]] lsn last_end() const noexcept { return last_end_; }

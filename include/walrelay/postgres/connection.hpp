@@ -33,7 +33,8 @@ struct sql_error {
 template <class T>
 using sql_result = boost::system::result<T, sql_error>;
 
-/// Rows of an answer, in text format. The views live as long as the object.
+/// Rows of an answer, in text format unless the statement wished another. The views live as long as
+/// the object.
 class row_set {
 public:
     explicit row_set(pg_result* owned) noexcept;
@@ -54,6 +55,20 @@ private:
     };
 
     std::unique_ptr<pg_result, clear> rows_;
+};
+
+/// A statement whose parameters or answer hold bytes.
+struct statement {
+    struct parameter {
+        std::optional<std::string> value;  ///< none: NULL
+        bool binary = false;               ///< in the binary format of its type, as for bytea
+    };
+
+    std::string sql;
+    std::vector<parameter> parameters;
+    /// Columns of the answer come in binary format: bytea as its bytes, text as it is. All other
+    /// types are to be cast to text.
+    bool binary_answer = false;
 };
 
 struct connect_options {
@@ -88,6 +103,10 @@ public:
         std::string sql, std::vector<std::optional<std::string>> parameters = {},
         std::chrono::milliseconds timeout = std::chrono::seconds{40});
 
+    /// The same, with the extended protocol in any case. `what` must stay until it is answered.
+    boost::asio::awaitable<sql_result<row_set>> query(
+        const statement& what, std::chrono::milliseconds timeout = std::chrono::seconds{40});
+
     [[nodiscard]] int server_version() const noexcept;  ///< 150018
     [[nodiscard]] int backend_pid() const noexcept;
     /// "host 127.0.0.1 port 5432" or "socket /run/postgresql": for messages.
@@ -100,6 +119,8 @@ public:
 
 private:
     explicit connection(std::unique_ptr<state> inside) noexcept;
+    boost::asio::awaitable<sql_result<row_set>> answer(const statement& what, bool simple,
+                                                       std::chrono::milliseconds timeout);
     std::unique_ptr<state> state_;
 };
 

@@ -11,33 +11,13 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "walrelay/pgoutput/copy_frame.hpp"
+#include "walrelay/pgoutput/frame.hpp"
 #include "walrelay/postgres/connection.hpp"
 
 namespace walrelay::postgres {
 
-/// The payload of one CopyData message, in the buffer that libpq allocated for it.
-class frame {
-public:
-    frame() = default;
-
-    frame(char* owned, std::size_t size) noexcept : buffer_{owned}, size_{size} {}
-
-    [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
-        return {reinterpret_cast<const std::byte*>(buffer_.get()), size_};
-    }
-
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
-
-    explicit operator bool() const noexcept { return buffer_ != nullptr; }
-
-private:
-    struct free_buffer {
-        void operator()(char* buffer) const noexcept;
-    };
-
-    std::unique_ptr<char, free_buffer> buffer_;
-    std::size_t size_ = 0;
-};
+/// In the buffer that libpq allocated for it.
+using frame = pgoutput::frame;
 
 /// Called on the loop's thread.
 class stream_handler {

@@ -13,7 +13,7 @@
 #include "walrelay/config/model.hpp"
 #include "walrelay/core/result.hpp"
 #include "walrelay/engine/engine.hpp"
-#include "walrelay/relay/event_store.hpp"
+#include "walrelay/intake/event_store.hpp"
 #include "walrelay/sink/sink.hpp"
 
 namespace walrelay::relay {
@@ -72,7 +72,7 @@ public:
 
     [[nodiscard]] const engine::engine& decisions() const noexcept { return engine_; }
 
-    [[nodiscard]] event_store& events() noexcept { return store_; }
+    [[nodiscard]] intake::event_store& events() noexcept { return store_; }
 
     [[nodiscard]] const std::vector<sink_counters>& counters() const noexcept { return counters_; }
 
@@ -97,7 +97,7 @@ private:
     const config::model& model_;
     std::function<void()> changed_;
     engine::engine engine_;
-    event_store store_;
+    intake::event_store store_;
     std::vector<sink_counters> counters_;
     event::record record_;  ///< used again for each attempt
     std::uint64_t epoch_ = 0;

@@ -15,9 +15,9 @@
 #include "walrelay/config/model.hpp"
 #include "walrelay/core/result.hpp"
 #include "walrelay/event/router.hpp"
+#include "walrelay/intake/plan_cache.hpp"
 #include "walrelay/pgoutput/stream_reader.hpp"
 #include "walrelay/postgres/replication_stream.hpp"
-#include "walrelay/relay/plan_cache.hpp"
 #include "walrelay/relay/wakeup.hpp"
 #include "walrelay/sink/preview.hpp"
 
@@ -104,7 +104,7 @@ private:
     const std::string slot_;
     std::optional<event::router> routes_;
     std::vector<std::unique_ptr<sink::previewer>> sinks_;
-    std::optional<plan_cache> plans_;
+    std::optional<intake::plan_cache> plans_;
     wakeup wakeup_;
 
     std::unique_ptr<postgres::replication_stream> stream_;

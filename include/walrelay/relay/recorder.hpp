@@ -1,4 +1,4 @@
-// Writes the progress record when the engine says so.
+// Writes the progress record, and what is set aside, when the engine says so.
 #pragma once
 
 #include <chrono>
@@ -14,6 +14,7 @@
 #include "walrelay/config/model.hpp"
 #include "walrelay/engine/engine.hpp"
 #include "walrelay/postgres/progress.hpp"
+#include "walrelay/relay/aside_clerk.hpp"
 
 namespace walrelay::relay {
 
@@ -30,7 +31,7 @@ struct recorder_events {
 class recorder {
 public:
     recorder(boost::asio::any_io_executor loop, const config::source& source,
-             engine::engine& decisions, recorder_events events);
+             engine::engine& decisions, aside_clerk& clerk, recorder_events events);
 
     /// The slot is held with this epoch. `link` may be used from now on; a new connection must lead
     /// to `server`.
@@ -43,8 +44,13 @@ public:
         halt_due_ = true;
     }
 
-    /// Starts a write if one is due. `at_once`: also before its time.
+    /// Starts a write, or what else the store is asked for, if one is due. `at_once`: the record
+    /// also before its time.
     void tick(time_point now, bool at_once = false);
+
+    /// The relay stops: nothing is read back from the store any more.
+    void stop_reading() noexcept { reads_ = false; }
+
     void close_idle(time_point now);
     /// The slot is lost or given up: no new write. Waits for the one that is under way.
     boost::asio::awaitable<void> end();
@@ -57,13 +63,18 @@ private:
     boost::asio::awaitable<void> write(engine::progress_schedule::write record);
     boost::asio::awaitable<postgres::sql_result<std::optional<postgres::recorded>>> write_once(
         const engine::progress_schedule::write& record);
+    boost::asio::awaitable<std::optional<postgres::sql_error>> open_link();
     boost::asio::awaitable<void> write_halt(lsn safe);
+    boost::asio::awaitable<void> call_store(engine::aside_request request);
+    void failed(const postgres::sql_error& why);
+    void lost_slot();
     boost::asio::awaitable<void> rotate_hourly();
     void start(boost::asio::awaitable<void> work, time_point now);
 
     boost::asio::any_io_executor loop_;
     const config::source& source_;
     engine::engine& decisions_;
+    aside_clerk& clerk_;
     recorder_events events_;
     std::unique_ptr<postgres::connection> link_;
     postgres::server_identity server_;
@@ -74,6 +85,7 @@ private:
     time_point last_use_{};
     bool halt_due_ = false;  ///< no record is due that would carry it
     bool active_ = false;
+    bool reads_ = true;
     bool busy_ = false;
 };
 

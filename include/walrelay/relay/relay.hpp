@@ -14,11 +14,12 @@
 
 #include "walrelay/admin/server.hpp"
 #include "walrelay/config/model.hpp"
+#include "walrelay/relay/aside_clerk.hpp"
 #include "walrelay/relay/dispatcher.hpp"
-#include "walrelay/relay/intake.hpp"
 #include "walrelay/relay/preflight.hpp"
 #include "walrelay/relay/recorder.hpp"
 #include "walrelay/relay/stall_log.hpp"
+#include "walrelay/relay/stream_intake.hpp"
 #include "walrelay/relay/wakeup.hpp"
 
 namespace walrelay::relay {
@@ -61,6 +62,8 @@ private:
     boost::asio::awaitable<void> wait_until(time_point deadline);
     boost::asio::awaitable<void> leave_stream(bool tell_last_status);
     boost::asio::awaitable<void> probe_server();
+    boost::asio::awaitable<void> look_for_pauses();
+    void set_pauses(const std::vector<postgres::pause_mark>& marks);
     boost::asio::awaitable<void> check_catalog();
     [[nodiscard]] ending ending_of(const postgres::sql_error& failure);
     [[nodiscard]] ending refused(const engine::start_refusal& refusal);
@@ -78,16 +81,17 @@ private:
     boost::asio::io_context loop_;
     std::optional<event::router> routes_;
     dispatcher desk_;
+    aside_clerk clerk_;
     recorder recorder_;
     stall_log stalls_;
-    intake_counters received_;
+    intake::intake_counters received_;
     std::unique_ptr<admin::server> admin_;
     boost::asio::signal_set signals_;
     boost::asio::steady_timer timer_;
     wakeup wakeup_;
 
     // of the present connection
-    std::unique_ptr<intake> intake_;
+    std::unique_ptr<stream_intake> intake_;
     std::unique_ptr<postgres::replication_stream> stream_;
     std::optional<postgres::sql_error> stream_end_;
     bool server_stopping_ = false;
@@ -114,6 +118,7 @@ private:
     std::uint64_t publications_checked_at_ = 0;  ///< WAL position of the last look at the catalog
     time_point last_probe_{};
     time_point last_catalog_check_{};
+    time_point last_pause_look_{};
     duration loop_latency_{};
     int exit_code_ = 0;
 };

@@ -166,6 +166,7 @@ bool request_writer::write(std::string& head, const event::record& record, std::
     if (record.key) append_encoded_line(head, "x-walrelay-key", *record.key);
     if (record.type) append_encoded_line(head, "x-walrelay-type", *record.type);
     append_number_line(head, "x-walrelay-attempt", attempt);
+    if (record.redriven) append_line(head, "x-walrelay-redriven", "true");
     if (record.push) write_push(head, *record.push);
     if (metadata_) write_position(head, record);
     if (std::string fault = write_row_headers(head, record); !fault.empty())

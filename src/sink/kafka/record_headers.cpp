@@ -20,6 +20,7 @@ constexpr std::size_t most_row_headers = 64;
 constexpr std::size_t own_headers = 3;
 constexpr std::size_t push_headers = 4;
 constexpr std::size_t metadata_headers = 5;
+constexpr std::string_view redriven_name = "walrelay-redriven";
 
 /// Digits on the stack: nothing is allocated for a header but librdkafka's own copy.
 class digits {
@@ -51,6 +52,7 @@ void for_each_header(const event::record& record, bool metadata, Take&& take) {
         take(std::string_view("id"), value(record.id));
         for (const event::header_view& header : record.headers)
             take(header.name, header.value);
+        if (record.redriven) take(redriven_name, value("true"));
         return;
     }
     bool row_has_content_type = false;
@@ -70,6 +72,7 @@ void for_each_header(const event::record& record, bool metadata, Take&& take) {
         take(std::string_view("queue"), value(record.push->queue));
         take(std::string_view("name"), value(record.push->name));
     }
+    if (record.redriven) take(redriven_name, value("true"));
     if (!metadata) return;
     take(std::string_view("walrelay-lsn"), value(digits(record.position.commit_lsn).view()));
     take(std::string_view("walrelay-seq"), value(sequence_text(record.position).view()));

@@ -73,7 +73,13 @@ TEST_CASE("A table that several routes name is published once") {
     CHECK(routed_tables(model) ==
           std::vector<routed_table>{{"walrelay", "outbox"}, {"walrelay", "Odd\"name"}});
     CHECK(holds(install_steps(model, "relay")[2].sql,
-                R"(array['"walrelay"."outbox"', '"walrelay"."Odd""name"'])"));
+                R"(array['"walrelay"."outbox"', '"walrelay"."Odd""name"',)"));
+}
+
+TEST_CASE("The marks of operators are published, what is set aside is not") {
+    const auto sql = install_steps(one_route_map(), "relay")[2].sql;
+    CHECK(holds(sql, R"('"walrelay"."redrive"'])"));
+    CHECK_FALSE(holds(sql, "parked"));
 }
 
 TEST_CASE("Names can't leave the quotes that they are put into") {

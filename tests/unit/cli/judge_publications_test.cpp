@@ -62,7 +62,8 @@ TEST_CASE("Partitions under their own names stop where a routed table is partiti
     found.publications.found[0].via_partition_root = false;
     // The server lists the partitions then, which are not complained about one by one.
     found.publications.tables = {{"p", "walrelay", "outbox_00", false, {}},
-                                 {"p", "walrelay", "outbox_01", false, {}}};
+                                 {"p", "walrelay", "outbox_01", false, {}},
+                                 {"p", "walrelay", "redrive", false, {}}};
     CHECK(only_complaint(found).level == severity::stops);
     found.publications.tables = healthy_facts().publications.tables;
     found.tables[0].partitioned = false;
@@ -94,10 +95,31 @@ TEST_CASE("Hundreds of captured tables without a route are summed up") {
 
 TEST_CASE("A routed table that is in no publication stops") {
     auto found = healthy_facts();
-    found.publications.tables.clear();
+    found.publications.tables.erase(found.publications.tables.begin());
     const auto one = only_complaint(found);
     CHECK(one.level == severity::stops);
     CHECK(mends_with(one, R"(alter publication "p" add table "walrelay"."outbox";)"));
+}
+
+TEST_CASE("A publication without the marks of operators warns with the statement that adds them") {
+    auto found = healthy_facts();
+    found.publications.tables.pop_back();
+    const auto one = only_complaint(found);
+    CHECK(one.level == severity::warns);
+    CHECK(one.subject == "table walrelay.redrive");
+    CHECK(mends_with(one, R"(alter publication "p" add table walrelay.redrive;)"));
+    // An older schema has no such table yet: installing comes first.
+    found.missing_objects = {"table walrelay.redrive"};
+    CHECK(says(only_complaint(found), "older version"));
+}
+
+TEST_CASE("A publication of what is set aside stops: each write of the relay would come back") {
+    auto found = healthy_facts();
+    found.publications.tables.push_back({"p", "walrelay", "parked", false, {}});
+    const auto one = only_complaint(found);
+    CHECK(one.level == severity::stops);
+    CHECK(one.subject == "table walrelay.parked");
+    CHECK(mends_with(one, R"(alter publication "p" drop table "walrelay"."parked";)"));
 }
 
 TEST_CASE("A routed table that is missing or can't be published stops") {

@@ -104,11 +104,11 @@ TEST_CASE("A missing schema, an older one and missing rights each say what to ru
     REQUIRE(complaints(found).size() == 1);
     CHECK(mends_with(complaints(found)[0], "walrelay sql -c relay.yaml --apply"));
 
-    found.rights = {true, true, false, true, true, false};
+    found.rights = {true, true, false, true, true, false, true};
     REQUIRE(complaints(found).size() == 1);
     CHECK(says(complaints(found)[0], "older"));
 
-    found.rights = {true, true, true, true, false, true};
+    found.rights = {true, true, true, true, false, true, true};
     REQUIRE(complaints(found).size() == 1);
     CHECK(mends_with(complaints(found)[0], "grant walrelay_relay to \"relay\";"));
 

@@ -45,7 +45,7 @@ inline facts healthy_facts() {
     found.backend_pid = 77;
     found.system_identifier = "7000000000000000001";
     found.timeline = 1;
-    found.rights = {true, true, true, true, true, true};
+    found.rights = {true, true, true, true, true, true, true};
     found.record = record_facts{{0x200}, found.system_identifier, 1, "yesterday"};
     postgres::slot_state slot;
     slot.name = "s";
@@ -57,6 +57,7 @@ inline facts healthy_facts() {
     found.slot = slot;
     found.publications.found.push_back({"p", true, false, false, false, true, false});
     found.publications.tables.push_back({"p", "walrelay", "outbox", false, names});
+    found.publications.tables.push_back({"p", "walrelay", "redrive", false, {}});
     found.tables.push_back({"walrelay", "outbox", true, true, true, columns_named(names), {}});
     found.capacity = {10, 1, 10, 1, 50'000, "0"};
     found.sees_other_sessions = true;

@@ -71,6 +71,10 @@ TEST_CASE("The values that reference.yaml calls defaults are the defaults") {
     CHECK(given.limits.in_flight_bytes == defaults.limits.in_flight_bytes);
     CHECK(given.limits.replay_events == defaults.limits.replay_events);
     CHECK(given.limits.event_bytes == defaults.limits.event_bytes);
+    CHECK(given.limits.hold == defaults.limits.hold);
+    CHECK(given.on_event_error == defaults.on_event_error);
+    CHECK(given.retry.max_attempts == defaults.retry.max_attempts);
+    CHECK(given.retry.max_age == defaults.retry.max_age);
     CHECK(given.admin.listen == defaults.admin.listen);
     CHECK(given.log.level == defaults.log.level);
     CHECK(given.log.format == defaults.log.format);

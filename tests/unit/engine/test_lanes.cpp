@@ -15,17 +15,28 @@ const outcome transient{outcome_class::transient, "HTTP 503"};
 
 /// An engine with one sink, and a transaction that is being read.
 struct bench {
-    explicit bench(lane_depth depth) : decisions{{{depth}, 1000, 1 << 20, 1000, 7}} {
-        decisions.stream_started(lsn{100}, false, 10s, start);
+    explicit bench(lane_depth depth) : decisions{options(depth)} {
+        decisions.stream_started(lsn{100}, false, {}, 10s, start);
         REQUIRE(decisions.begin(lsn{200}, 1));
     }
 
     engine::event_slot add(std::uint64_t key, std::uint64_t target = 1, bool keyed = true) {
-        const event::placement place{0, key, target, keyed};
-        return decisions.add(10, {&place, 1});
+        const event::placement to{0, key, target, keyed, config::error_policy::halt};
+        const stream_place place{lsn{200}, next++, 0};
+        return *decisions.add(10, place, {&to, 1});
+    }
+
+    static engine::engine_options options(lane_depth depth) {
+        engine::engine_options made;
+        made.sinks = {{depth, false}};
+        made.in_flight_events = made.replay_events = 1000;
+        made.in_flight_bytes = 1 << 20;
+        made.seed = 7;
+        return made;
     }
 
     engine::engine decisions;
+    std::int32_t next = 0;
 };
 
 }  // namespace
@@ -75,7 +86,7 @@ TEST_CASE("after a failure Kafka gets the failed record and all behind it again,
     CHECK_FALSE(one.decisions.next(0, start + 1min));  // its successors are on the wire
     one.decisions.attempt_ended(b->token, delivered, start);
     one.decisions.attempt_ended(c->token, delivered, start);
-    CHECK(one.decisions.released().empty());
+    CHECK_FALSE(one.decisions.any_released());
 
     const auto again = one.decisions.next(0, start + 1min);
     REQUIRE(again);
@@ -240,11 +251,10 @@ TEST_CASE("when the stream ends only attempts on the wire are kept, and their ou
     static_cast<void>(one.add(1));
     const auto a = one.decisions.next(0, start);
     one.decisions.stream_lost();
-    CHECK(one.decisions.released().size() == 1);
+    CHECK(one.decisions.take_released().size() == 1);
     CHECK(one.decisions.in_flight() == 1);
-    one.decisions.released().clear();
     one.decisions.attempt_ended(a->token, delivered, start);
-    CHECK(one.decisions.released().size() == 1);
+    CHECK(one.decisions.take_released().size() == 1);
     CHECK(one.decisions.in_flight() == 0);
     CHECK(one.decisions.units().safe() == lsn{100});
 }

@@ -13,14 +13,29 @@ const engine::outcome delivered{engine::outcome_class::delivered};
 
 struct streaming : engine::engine {
     streaming(std::uint64_t events, std::uint64_t bytes, std::uint64_t replay)
-        : engine{{{lane_depth::pipelined}, events, bytes, replay, 1}} {
-        stream_started(lsn{100}, false, 10s, start);
+        : engine{options(events, bytes, replay)} {
+        stream_started(lsn{100}, false, {}, 10s, start);
+    }
+
+    static walrelay::engine::engine_options options(std::uint64_t events, std::uint64_t bytes,
+                                                    std::uint64_t replay) {
+        walrelay::engine::engine_options made;
+        made.sinks = {{lane_depth::pipelined, false}};
+        made.in_flight_events = events;
+        made.in_flight_bytes = bytes;
+        made.replay_events = replay;
+        return made;
     }
 };
 
 engine::event_slot add(engine::engine& decisions, std::size_t bytes = 10) {
-    const event::placement place{0, 1, 1, false};
-    return decisions.add(bytes, {&place, 1});
+    const event::placement to{0, 1, 1, false, config::error_policy::halt};
+    return *decisions.add(bytes, stream_place{lsn{200}, 0, 0}, {&to, 1});
+}
+
+auto add_lost(engine::engine& decisions) {
+    return decisions.add_unroutable(10, stream_place{lsn{200}, 1, 0}, "no route",
+                                    config::error_policy::halt);
 }
 
 }  // namespace
@@ -82,7 +97,7 @@ TEST_CASE("memory follows what is unresolved, not the length of a transaction", 
         const auto slot = add(decisions);
         REQUIRE(slot < 100);
         decisions.attempt_ended(decisions.next(0, start)->token, delivered, start);
-        decisions.released().clear();
+        static_cast<void>(decisions.take_released());
     }
     CHECK(decisions.units().entries() == 1);
 }
@@ -90,7 +105,7 @@ TEST_CASE("memory follows what is unresolved, not the length of a transaction", 
 TEST_CASE("a row that no route takes halts, and nothing behind it is safe", "[limits]") {
     streaming decisions{100, 1 << 20, 10};
     static_cast<void>(decisions.begin(lsn{200}, 1));
-    const auto row = decisions.add_unroutable(10, "no route");
+    const auto row = add_lost(decisions);
     decisions.commit(lsn{300});
     REQUIRE(decisions.halted());
     CHECK(decisions.halted()->event == row);
@@ -105,7 +120,7 @@ TEST_CASE("what stands before a row that no route takes is sent, and nothing beh
     static_cast<void>(add(decisions));
     decisions.commit(lsn{300});
     static_cast<void>(decisions.begin(lsn{400}, 1));
-    static_cast<void>(decisions.add_unroutable(10, "no route"));
+    static_cast<void>(add_lost(decisions));
     REQUIRE(decisions.halted());
     CHECK_FALSE(decisions.wants_rows());
     const auto before = decisions.next(0, start);
@@ -116,7 +131,7 @@ TEST_CASE("what stands before a row that no route takes is sent, and nothing beh
     SECTION("it comes again with the next stream, and halts again") {
         decisions.stream_lost();
         CHECK_FALSE(decisions.halted());
-        decisions.stream_started(lsn{300}, true, 10s, start);
+        decisions.stream_started(lsn{300}, true, {}, 10s, start);
         CHECK(decisions.wants_rows());
     }
 }
@@ -128,7 +143,7 @@ TEST_CASE("a refusal by a sink ends all sending, also of what stands before an u
     static_cast<void>(add(decisions));
     const auto refused = add(decisions);
     static_cast<void>(add(decisions));
-    static_cast<void>(decisions.add_unroutable(10, "no route"));
+    static_cast<void>(add_lost(decisions));
     const auto first = decisions.next(0, start);
     const auto second = decisions.next(0, start);
     REQUIRE((first && second));

@@ -10,16 +10,18 @@ using engine::outcome_class;
 using kind = engine::directive::kind;
 
 TEST_CASE("each class of outcome has its scope", "[retry]") {
-    const attempt_history once{1, 1, 1, 1, false};
+    attempt_history once;
+    once.lane_failures = once.target_failures = once.sink_failures = once.refusals = 1;
     CHECK(decide(outcome{outcome_class::delivered}, once, 1).what == kind::resolve);
     CHECK(decide(outcome{outcome_class::transient}, once, 1).what == kind::retry_lane);
     CHECK(decide(outcome{outcome_class::target}, once, 1).what == kind::stall_target);
     CHECK(decide(outcome{outcome_class::endpoint}, once, 1).what == kind::stall_sink);
     CHECK(decide(outcome{outcome_class::unknown}, once, 1).what == kind::stall_sink);
-    CHECK(decide(outcome{outcome_class::event_final}, once, 1).what == kind::halt);
+    CHECK(decide(outcome{outcome_class::event_final}, once, 1).what == kind::give_up);
 }
 
-TEST_CASE("a refused event is tried three times over ten seconds before it halts", "[retry]") {
+TEST_CASE("a refused event is tried three times over ten seconds before it is given up",
+          "[retry]") {
     attempt_history refused;
     refused.refusals = 1;
     CHECK(decide(outcome{outcome_class::event}, refused, 1).what == kind::retry_lane);
@@ -27,14 +29,14 @@ TEST_CASE("a refused event is tried three times over ten seconds before it halts
     refused.refusals = 2;
     CHECK(decide(outcome{outcome_class::event}, refused, 1).what == kind::retry_lane);
     refused.refusals = 3;
-    CHECK(decide(outcome{outcome_class::event}, refused, 1).what == kind::halt);
+    CHECK(decide(outcome{outcome_class::event}, refused, 1).what == kind::give_up);
 }
 
 TEST_CASE("a refused batch blames a record only if it was sent alone", "[retry]") {
     attempt_history one;
     CHECK(decide(outcome{outcome_class::batch}, one, 1).what == kind::retry_alone);
     one.sent_alone = true;
-    CHECK(decide(outcome{outcome_class::batch}, one, 1).what == kind::halt);
+    CHECK(decide(outcome{outcome_class::batch}, one, 1).what == kind::give_up);
 }
 
 TEST_CASE("waits grow to a minute and are drawn evenly below that", "[retry]") {
@@ -61,4 +63,37 @@ TEST_CASE("Retry-After is the least that is waited, and holds the target where i
     busy.hold_target = false;
     CHECK(decide(busy, {}, 0).what == kind::retry_lane);
     CHECK(decide(busy, {}, 0).wait == 7s);
+}
+
+TEST_CASE("five different lanes that fail in a row are the sink's fault", "[retry]") {
+    attempt_history seen;
+    seen.failing_lanes = 4;
+    CHECK(decide(outcome{outcome_class::transient}, seen, 1).what == kind::retry_lane);
+    seen.failing_lanes = 5;
+    CHECK(decide(outcome{outcome_class::transient}, seen, 1).what == kind::stall_sink);
+    CHECK(decide(outcome{outcome_class::delivered}, seen, 1).what == kind::resolve);
+}
+
+TEST_CASE("a sink that refuses twenty events in a row stalls instead of being believed",
+          "[retry]") {
+    attempt_history seen;
+    seen.parked_in_row = 20;
+    for (const auto what : {outcome_class::event, outcome_class::event_final})
+        CHECK(decide(outcome{what}, seen, 1).what == kind::stall_sink);
+    seen.sent_alone = true;
+    CHECK(decide(outcome{outcome_class::batch}, seen, 1).what == kind::stall_sink);
+    seen.halts = true;
+    CHECK(decide(outcome{outcome_class::event_final}, seen, 1).what == kind::give_up);
+}
+
+TEST_CASE("limits of retries concern what may pass, and never the endpoint or what is unknown",
+          "[retry]") {
+    attempt_history spent;
+    spent.retries_spent = true;
+    CHECK(decide(outcome{outcome_class::transient}, spent, 1).what == kind::give_up);
+    CHECK(decide(outcome{outcome_class::target}, spent, 1).what == kind::stall_target);
+    CHECK(decide(outcome{outcome_class::endpoint}, spent, 1).what == kind::stall_sink);
+    CHECK(decide(outcome{outcome_class::unknown}, spent, 1).what == kind::stall_sink);
+    spent.failing_lanes = 5;
+    CHECK(decide(outcome{outcome_class::transient}, spent, 1).what == kind::stall_sink);
 }

@@ -7,7 +7,7 @@
 
 #include "walrelay/event/router.hpp"
 
-namespace walrelay::relay {
+namespace walrelay::intake {
 
 struct planned_table {
     std::shared_ptr<const pgoutput::relation> relation;
@@ -33,4 +33,4 @@ private:
     const planned_table* last_ = nullptr;
 };
 
-}  // namespace walrelay::relay
+}  // namespace walrelay::intake

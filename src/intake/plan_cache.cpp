@@ -1,8 +1,6 @@
-#include "walrelay/relay/plan_cache.hpp"
+#include "walrelay/intake/plan_cache.hpp"
 
-#include <spdlog/spdlog.h>
-
-namespace walrelay::relay {
+namespace walrelay::intake {
 
 const planned_table& plan_cache::find(const std::shared_ptr<const pgoutput::relation>& table) {
     planned_table& known = tables_[table->id];
@@ -14,11 +12,10 @@ const planned_table& plan_cache::find(const std::shared_ptr<const pgoutput::rela
         } else {
             known.plan = event::router::plan_without_routes(table);
             known.broken = plan.error().text();
-            spdlog::error("{}", known.broken);
         }
     }
     last_ = &known;
     return known;
 }
 
-}  // namespace walrelay::relay
+}  // namespace walrelay::intake

@@ -1,8 +1,8 @@
-#include "walrelay/relay/arrival.hpp"
+#include "walrelay/intake/arrival.hpp"
 
 #include "walrelay/core/escape.hpp"
 
-namespace walrelay::relay {
+namespace walrelay::intake {
 
 event::row_position position_of(const pgoutput::message_emitted& message,
                                 const pgoutput::stream_reader& reader, std::uint32_t ordinal) {
@@ -11,6 +11,7 @@ event::row_position position_of(const pgoutput::message_emitted& message,
     if (message.transactional) {
         position = position_of(*reader.open_transaction(), ordinal);
         position.what = origin::message;
+        position.rows_before = reader.inserts();
     } else {
         position.commit_lsn = message.position;
         position.what = origin::lone_message;
@@ -39,4 +40,4 @@ std::string no_route_fault(const event::table_plan& plan, event::row_position::o
     return text;
 }
 
-}  // namespace walrelay::relay
+}  // namespace walrelay::intake

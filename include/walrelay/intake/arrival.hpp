@@ -9,7 +9,7 @@
 #include "walrelay/event/router.hpp"
 #include "walrelay/pgoutput/stream_reader.hpp"
 
-namespace walrelay::relay {
+namespace walrelay::intake {
 
 [[nodiscard]] inline event::row_position position_of(const pgoutput::transaction& opened,
                                                      std::uint32_t ordinal) {
@@ -36,4 +36,4 @@ inline constexpr const char* step_over_mend =
 [[nodiscard]] std::string no_route_fault(const event::table_plan& plan,
                                          event::row_position::origin what);
 
-}  // namespace walrelay::relay
+}  // namespace walrelay::intake

@@ -9,19 +9,23 @@
 
 #include "walrelay/engine/delivery.hpp"
 #include "walrelay/event/router.hpp"
-#include "walrelay/postgres/replication_stream.hpp"
+#include "walrelay/intake/mark.hpp"
+#include "walrelay/pgoutput/frame.hpp"
 
-namespace walrelay::relay {
+namespace walrelay::intake {
 
 /// A row with the buffer that brought it. `row` points into the buffer, which stays where it is.
 struct stored_event {
-    postgres::frame frame;                 ///< none for a message
-    std::unique_ptr<std::byte[]> message;  ///< what message_row made; none for a row
+    pgoutput::frame frame;                 ///< none for a message
+    std::unique_ptr<std::byte[]> message;  ///< what message_row made, or the store gave
     pgoutput::tuple_view row;
     std::shared_ptr<const event::table_plan>
         plan;  ///< of the table as it was when the row was read
     event::row_position position;
     std::uint16_t route = 0;
+    std::uint32_t bytes = 0;     ///< that event_bytes is compared with
+    bool redriven = false;       ///< an operator wished it to be sent again
+    std::unique_ptr<mark> wish;  ///< of a row of walrelay.redrive; then there is no plan
 };
 
 /// Slots are the engine's; a slot's contents are freed when the engine releases it.
@@ -34,10 +38,13 @@ public:
 
     [[nodiscard]] const stored_event& at(engine::event_slot slot) const { return events_.at(slot); }
 
+    /// Slots that were ever used.
+    [[nodiscard]] std::size_t size() const noexcept { return events_.size(); }
+
     void release(engine::event_slot slot) { events_.at(slot) = {}; }
 
 private:
     std::vector<stored_event> events_;
 };
 
-}  // namespace walrelay::relay
+}  // namespace walrelay::intake

@@ -1,0 +1,154 @@
+// The engine's side of walrelay.parked: what is asked of the store, and what its answers mean.
+#include <algorithm>
+#include <utility>
+
+#include "walrelay/engine/engine.hpp"
+#include "walrelay/engine/invariant.hpp"
+
+namespace walrelay::engine {
+
+namespace {
+
+constexpr std::size_t most_loaded_lanes = 1000;
+constexpr std::size_t most_lanes_a_load = 100;
+
+}  // namespace
+
+/// Takes over what a sink's lanes have decided on the side.
+void engine::collect(std::size_t sink) {
+    for (lanes::departure& left : sinks_[sink].leaving()) {
+        const delivery& one = pool_[left.at];
+        aside_put row;
+        row.event = one.event;
+        row.delivery = left.at;
+        row.sink = one.sink;
+        row.lane = one.lane_of;
+        row.state = left.state;
+        row.holds_key = left.holds_key;
+        row.attempts = one.attempts;
+        row.reason = std::move(left.reason);
+        aside_.put(std::move(row));
+    }
+    sinks_[sink].leaving().clear();
+    for (const delivery_index at : sinks_[sink].unloaded())
+        settle(at);
+    sinks_[sink].unloaded().clear();
+}
+
+/// Of a row that was read back and has been sent.
+void engine::write_outcome(delivery_index at, aside_state state, const std::string& reason) {
+    const delivery& one = pool_[at];
+    aside_change row;
+    row.id = one.stored;
+    row.sink = one.sink;
+    row.lane = one.lane_of;
+    row.state = state;
+    row.holds_key = state == aside_state::parked && one.keyed() &&
+                    one.on_event_error == config::error_policy::park_key;
+    row.attempts = one.attempts;
+    row.reason = reason;
+    aside_.change(std::move(row));
+    if (!merge_.over()) merge_.note_fed(one.sink, one.lane_of, events_[one.event].place);
+}
+
+std::optional<aside_request> engine::store_due(time_point now, bool reads) {
+    const bool any_held = std::any_of(sinks_.begin(), sinks_.end(),
+                                      [](const lanes& one) { return one.held_lanes() > 0; });
+    if (aside_.empty() && !any_held) return std::nullopt;
+    return aside_.due(
+        now, [this, reads] { return reads ? loads_due() : std::nullopt; },
+        [this](const aside_put& row) { return std::uint64_t{events_[row.event].bytes}; });
+}
+
+std::optional<load_request> engine::loads_due() {
+    if (sending_is_over() || fed_bytes_ >= options_.in_flight_bytes) return std::nullopt;
+    std::size_t loaded = 0;
+    for (const lanes& one : sinks_)
+        loaded += one.loaded_lanes();
+    load_request request;
+    for (std::size_t sink = 0; sink < sinks_.size(); ++sink) {
+        while (loaded < most_loaded_lanes && request.lanes.size() < most_lanes_a_load) {
+            auto load = sinks_[sink].next_load();
+            if (!load) break;
+            load->sink = static_cast<std::uint16_t>(sink);
+            request.lanes.push_back(*load);
+            ++loaded;
+        }
+    }
+    if (request.lanes.empty()) return std::nullopt;
+    request.most_bytes = options_.in_flight_bytes - fed_bytes_;
+    return request;
+}
+
+void engine::put_done(std::span<const aside_put_answer> there) {
+    const std::vector<aside_put> done = aside_.take_puts();
+    require(there.size() == done.size(), "I13: not every row that was set aside is accounted for");
+    for (std::size_t i = 0; i < done.size(); ++i) {
+        if (done[i].delivery == no_delivery) {
+            settle_event(done[i].event);
+            continue;
+        }
+        sinks_[done[i].sink].departed(done[i].delivery, there[i]);
+        settle(done[i].delivery);
+    }
+}
+
+void engine::changes_done() {
+    for (const aside_change& row : aside_.take_changes())
+        sinks_[row.sink].changed(row.lane);
+}
+
+event_slot engine::feed(const aside_row& row) {
+    const event_slot slot = track(no_unit, row.bytes, 1);
+    events_[slot].place = row.place;
+    fed_bytes_ += events_[slot].bytes;
+    delivery fresh;
+    fresh.event = slot;
+    fresh.bytes = events_[slot].bytes;
+    fresh.sink = row.sink;
+    fresh.lane_of = row.lane;
+    fresh.stored = row.id;
+    fresh.attempts = row.attempts;
+    fresh.target_hash = row.target_hash;
+    fresh.on_event_error = row.on_event_error;
+    sinks_[row.sink].feed(make_delivery(fresh), row.place);
+    return slot;
+}
+
+void engine::refuse_row(lane_ref lane, aside_id id, std::string reason) {
+    sinks_[lane.sink].refuse_row(lane.lane);
+    aside_change row;
+    row.id = id;
+    row.sink = lane.sink;
+    row.lane = lane.lane;
+    row.state = aside_state::parked;
+    row.reason = std::move(reason);
+    aside_.change(std::move(row));
+}
+
+void engine::block(lane_ref lane) {
+    sinks_[lane.sink].block(lane.lane);
+}
+
+void engine::load_done() {
+    for (const aside_load& done : aside_.take_loads()) {
+        sinks_[done.sink].loaded(done.lane);
+        collect(done.sink);
+    }
+}
+
+void engine::mark_done(std::span<const lane_ref> touched) {
+    const event_slot mark = aside_.take_mark();
+    for (const lane_ref& one : touched) {
+        sinks_[one.sink].touched(one.lane);
+        collect(one.sink);
+    }
+    settle_event(mark);
+}
+
+void engine::store_failed(time_point now) {
+    for (const aside_load& load : aside_.failed(now))
+        sinks_[load.sink].load_failed(load.lane);
+}
+
+}  // namespace walrelay::engine

@@ -1,0 +1,157 @@
+#include "simulation/wire.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <initializer_list>
+#include <new>
+#include <utility>
+
+#include "walrelay/core/type_oid.hpp"
+
+namespace walrelay::simulation {
+
+namespace {
+
+constexpr std::uint32_t event_table = 16'500;
+constexpr std::uint32_t mark_table = 16'600;
+constexpr std::int64_t commit_time = 800'000'000'000'000;
+
+class message {
+public:
+    explicit message(char tag) : text_(1, tag) {}
+
+    template <class Integer>
+    message& add(Integer value) {
+        for (std::size_t shift = sizeof(Integer) * 8; shift > 0; shift -= 8)
+            text_ += static_cast<char>(static_cast<std::uint64_t>(value) >> (shift - 8));
+        return *this;
+    }
+
+    message& name(std::string_view text) {
+        text_ += text;
+        text_ += '\0';
+        return *this;
+    }
+
+    message& column(const std::optional<std::string>& value) {
+        if (!value) {
+            text_ += 'n';
+            return *this;
+        }
+        text_ += 't';
+        add(static_cast<std::uint32_t>(value->size()));
+        text_ += *value;
+        return *this;
+    }
+
+    [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+private:
+    std::string text_;
+};
+
+std::string relation(std::uint32_t id, std::string_view schema, std::string_view table,
+                     std::initializer_list<std::string_view> columns) {
+    message made{'R'};
+    made.add(id).name(schema).name(table).add('d').add(static_cast<std::uint16_t>(columns.size()));
+    for (const std::string_view column : columns)
+        made.add('\0').name(column).add(type_oid::text).add(std::uint32_t{UINT32_MAX});
+    return made.text();
+}
+
+std::string insert_event(const source_row& row) {
+    message made{'I'};
+    made.add(event_table).add('N').add(std::uint16_t{5});
+    made.column(std::to_string(row.number));
+    made.column(row.lost ? "lost" : std::to_string(row.route));
+    made.column(row.key.empty() ? std::nullopt : std::optional{row.key});
+    made.column("t" + std::to_string(row.target));
+    made.column(row.padding);
+    return made.text();
+}
+
+std::string insert_mark(const operator_mark& mark) {
+    std::string ids = "{";
+    for (const std::int64_t id : mark.ids) {
+        if (ids.size() > 1) ids += ',';
+        ids += std::to_string(id);
+    }
+    message made{'I'};
+    made.add(mark_table).add('N').add(std::uint16_t{5});
+    made.column(std::to_string(mark.id)).column(mark.action).column("slot");
+    made.column(mark.sink.empty() ? std::nullopt : std::optional{mark.sink}).column(ids + "}");
+    return made.text();
+}
+
+}  // namespace
+
+void wire::clear() {
+    *this = wire{};
+}
+
+void wire::put(frame_note note, const std::string& payload) {
+    message framed{'d'};
+    framed.add(static_cast<std::uint32_t>(payload.size() + 4));
+    bytes_ += framed.text() + payload;
+    notes_.push_back(std::move(note));
+}
+
+void wire::put_data(frame_note note, lsn start, const std::string& text) {
+    message header{'w'};
+    header.add(start.value).add(start.value).add(commit_time);
+    put(std::move(note), header.text() + text);
+}
+
+void wire::begin(const source_transaction& unit) {
+    message made{'B'};
+    made.add(unit.commit.value).add(commit_time).add(std::uint32_t{700});
+    put_data({frame_note::kind::begin, unit.commit, nullptr}, unit.commit, made.text());
+}
+
+void wire::row(const source_transaction& unit, const row_pointer& row, bool with_relation) {
+    bool& known = row->mark ? knows_marks_ : knows_events_;
+    if (!std::exchange(known, true) || with_relation) {
+        const std::string described =
+            row->mark ? relation(mark_table, "walrelay", "redrive",
+                                 {"id", "action", "slot", "sink", "ids"})
+                      : relation(event_table, "shop", "event",
+                                 {"number", "route", "key", "target", "padding"});
+        put_data({frame_note::kind::relation, {}, nullptr}, lsn{}, described);
+    }
+    put_data({frame_note::kind::row, unit.commit, row}, lsn{unit.commit.value - 1},
+             row->mark ? insert_mark(*row->mark) : insert_event(*row));
+}
+
+void wire::commit(const source_transaction& unit) {
+    message made{'C'};
+    made.add('\0').add(unit.commit.value).add(unit.end.value).add(commit_time);
+    put_data({frame_note::kind::commit, unit.end, nullptr}, unit.commit, made.text());
+}
+
+void wire::keepalive(lsn wal_end, bool reply_requested) {
+    message made{'k'};
+    made.add(wal_end.value).add(commit_time).add(static_cast<char>(reply_requested ? 1 : 0));
+    put({frame_note::kind::keepalive, wal_end, nullptr}, made.text());
+}
+
+std::optional<std::pair<frame_note, pgoutput::frame>> wire::read(std::size_t most) {
+    constexpr std::size_t header = 5;
+    arrived_ = std::min(bytes_.size(), arrived_ + most);
+    if (arrived_ < header) return std::nullopt;
+    std::size_t size = 0;
+    for (std::size_t i = 1; i < header; ++i)
+        size = size << 8 | static_cast<unsigned char>(bytes_[i]);
+    if (arrived_ < size + 1) return std::nullopt;
+    const std::size_t payload = size + 1 - header;
+    void* const memory = std::malloc(payload);  // NOLINT: as libpq gives it
+    if (memory == nullptr) throw std::bad_alloc{};
+    std::memcpy(memory, bytes_.data() + header, payload);
+    bytes_.erase(0, size + 1);
+    arrived_ -= size + 1;
+    std::pair read{std::move(notes_.front()), pgoutput::frame{memory, payload, std::free}};
+    notes_.pop_front();
+    return read;
+}
+
+}  // namespace walrelay::simulation
