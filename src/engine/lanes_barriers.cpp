@@ -146,7 +146,7 @@ std::vector<stall_info> lanes::stalls(std::size_t most) const {
         if (found.size() >= most) return found;
         if (one.failures == 0 || one.events.empty()) continue;
         found.push_back({stall_info::scope::lane, one.events.front(), one.reason, one.failures,
-                         one.since, one.retry_at});
+                         one.since, one.retry_at, one.held == nullptr});
     }
     return found;
 }

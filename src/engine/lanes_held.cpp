@@ -76,6 +76,13 @@ bool lanes::heavy(const lane& one) const noexcept {
            one.bytes >= options_.heavy_bytes;
 }
 
+/// Others have succeeded since the last failure of this lane; or since its first one, and none but
+/// it has failed after that.
+bool lanes::others_flow_beside(lane_key key, const lane& own) const {
+    const time_point succeeded = lane_successes_.beside(key);
+    return succeeded > own.failed_at || (succeeded > own.since && failing_count_ <= 1);
+}
+
 void lanes::note_weight(lane_key key, lane& own) {
     if (!options_.holds || !heavy(own)) return;
     if (std::find(heavy_.begin(), heavy_.end(), key) == heavy_.end()) heavy_.push_back(key);

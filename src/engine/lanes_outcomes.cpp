@@ -227,7 +227,7 @@ void lanes::fail_lane(delivery_index at, const outcome& seen, time_point retry_a
     lane& own = lane_of(at);
     own.reason = seen.reason;
     own.wait_was_asked = seen.retry_after.has_value();
-    const bool others_flow = own.failures > 0 && lane_successes_.beside(key) > own.failed_at;
+    const bool others_flow = own.failures > 0 && others_flow_beside(key, own);
     if (own.draining) {  // another record of the same round
         own.retry_at = std::max(own.retry_at, retry_at);
     } else {

@@ -185,18 +185,10 @@ asio::awaitable<aside_clerk::done> aside_clerk::mark(postgres::connection& link,
                                                      engine::mark_request request) {
     const intake::mark wish = *desk_.events().at(request.event).wish;
     const bool drops = wish.what == intake::mark::action::drop;
-    postgres::aside_scope scope = scope_;
     std::vector<engine::aside_id> ids = wish.ids;
-    auto changed = drops ? co_await postgres::drop_aside(link, std::move(scope), std::move(ids))
-                         : co_await postgres::redrive_aside(link, std::move(scope), std::move(ids));
-    if (!changed) co_return changed.error();
-    if (!*changed) co_return false;
-    if (!drops) {
-        ids = wish.ids;
-        auto routed = co_await reroute(link, std::move(ids));
-        if (!routed || !*routed) co_return routed;
-    }
-    scope = scope_;
+    auto applied = co_await apply(link, drops, std::move(ids));
+    if (!applied || !*applied) co_return applied;
+    postgres::aside_scope scope = scope_;
     ids = wish.ids;
     auto rows = co_await postgres::marked_rows(link, std::move(scope), std::move(ids));
     if (!rows) co_return rows.error();
@@ -209,6 +201,22 @@ asio::awaitable<aside_clerk::done> aside_clerk::mark(postgres::connection& link,
                  wish.ids.size(), wish.id);
     desk_.decisions().mark_done(touched);
     co_return true;
+}
+
+asio::awaitable<aside_clerk::done> aside_clerk::apply(postgres::connection& link, bool drops,
+                                                      std::vector<engine::aside_id> ids) {
+    postgres::aside_scope scope = scope_;
+    if (drops) {
+        auto dropped = co_await postgres::drop_aside(link, std::move(scope), std::move(ids));
+        if (!dropped) co_return dropped.error();
+        co_return dropped->has_value();
+    }
+    std::vector<engine::aside_id> unrouted = ids;
+    auto redriven = co_await postgres::redrive_aside(link, std::move(scope), std::move(ids));
+    if (!redriven) co_return redriven.error();
+    if (!*redriven) co_return false;
+    auto routed = co_await reroute(link, std::move(unrouted));
+    co_return routed;
 }
 
 /// Events that no route took, when they were set aside, go where today's routes say.

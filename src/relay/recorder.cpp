@@ -119,6 +119,7 @@ asio::awaitable<void> recorder::write(engine::progress_schedule::write record) {
     events_.recorded();
     co_await rotate_hourly();
     busy_ = false;
+    events_.recorded();  // what became due meanwhile
 }
 
 void recorder::failed(const postgres::sql_error& why) {
@@ -129,6 +130,7 @@ void recorder::failed(const postgres::sql_error& why) {
     last_error_ = what;
     if (why.sqlstate == wrong_server_state) events_.wrong_server(why);
     if (engine::server_is_stopping(why.sqlstate)) events_.server_stopping();
+    events_.recorded();  // when it is tried again is known now
 }
 
 void recorder::lost_slot() {
@@ -167,6 +169,7 @@ asio::awaitable<void> recorder::write_halt(lsn safe) {
     last_use_ = std::chrono::steady_clock::now();
     if (!written) link_.reset();  // readiness and the log tell it as well
     busy_ = false;
+    events_.recorded();
 }
 
 /// Truncates what is delivered and old, with the first record after each full hour.

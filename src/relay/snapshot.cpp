@@ -59,7 +59,8 @@ std::string holder_of(const admin::snapshot& shown) {
             sink.waiting + sink.in_flight > busiest->waiting + busiest->in_flight)
             busiest = &sink;
         for (const admin::stall& stall : sink.stalls) {
-            if (worst != nullptr && worst->seconds >= stall.seconds) continue;
+            if (!stall.holds_limits || (worst != nullptr && worst->seconds >= stall.seconds))
+                continue;
             worst = &stall;
             worst_sink = sink.name;
         }
@@ -142,12 +143,13 @@ void relay::add_sinks(admin::snapshot& shown) const {
             if (stall.example != engine::no_delivery) {
                 name = desk_.name_of(desk_.decisions().delivery_at(stall.example).event, index);
             }
-            figures.stalls.push_back(
-                {scope_of(stall.what),
-                 stall.what == engine::stall_info::scope::target ? name.destination
-                 : stall.what == engine::stall_info::scope::lane ? name.key
-                                                                 : "",
-                 printable(stall.reason), stall.failures, seconds(now - stall.since)});
+            figures.stalls.push_back({scope_of(stall.what),
+                                      stall.what == engine::stall_info::scope::target
+                                          ? name.destination
+                                      : stall.what == engine::stall_info::scope::lane ? name.key
+                                                                                      : "",
+                                      printable(stall.reason), stall.failures,
+                                      seconds(now - stall.since), stall.holds_limits});
         }
         shown.sinks.push_back(std::move(figures));
     }

@@ -22,7 +22,8 @@ struct stall {
     std::string name;   ///< topic, URL path or key; empty for the sink itself
     std::string reason;
     std::uint64_t attempts = 0;
-    double seconds = 0;  ///< since the first failure
+    double seconds = 0;        ///< since the first failure
+    bool holds_limits = true;  ///< false: a held key, whose events are in walrelay.parked
 };
 
 struct sink_figures {

@@ -45,6 +45,7 @@ struct stall_info {
     std::uint32_t failures = 0;
     time_point since{};
     time_point until{};
+    bool holds_limits = true;  ///< false: a held key, whose events are in the store
 };
 
 /// Keeps I6: in a lane attempts start in source order, and an event is never first sent while an
@@ -298,6 +299,7 @@ private:
     void hold_gated(std::uint64_t target, time_point now, time_point failed_before);
     void retry_heavy(time_point now);
     [[nodiscard]] bool heavy(const lane& one) const noexcept;
+    [[nodiscard]] bool others_flow_beside(lane_key key, const lane& own) const;
     void note_weight(lane_key key, lane& own);
     void depart(delivery_index at, aside_state state, bool holds_key, std::string reason);
     void unload(lane& own);

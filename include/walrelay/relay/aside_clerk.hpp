@@ -47,6 +47,8 @@ private:
     boost::asio::awaitable<done> change(postgres::connection& link, engine::change_request request);
     boost::asio::awaitable<done> load(postgres::connection& link, engine::load_request request);
     boost::asio::awaitable<done> mark(postgres::connection& link, engine::mark_request request);
+    boost::asio::awaitable<done> apply(postgres::connection& link, bool drops,
+                                       std::vector<engine::aside_id> ids);
     boost::asio::awaitable<done> reroute(postgres::connection& link,
                                          std::vector<engine::aside_id> ids);
     [[nodiscard]] postgres::aside_insert row_of(const engine::aside_put& asked) const;

@@ -19,7 +19,8 @@
 namespace walrelay::relay {
 
 struct recorder_events {
-    std::function<void()> recorded;    ///< the acknowledgement may follow
+    /// A call of the server has ended: an acknowledgement may follow, or the next call.
+    std::function<void()> recorded;
     std::function<void()> taken_over;  ///< the record has another epoch: another relay has the slot
     std::function<void()> server_stopping;  ///< the server refuses or ends SQL connections
     std::function<void(postgres::sql_error)>

@@ -1,0 +1,338 @@
+"""Events that can't be delivered, and keys that are stuck, are set aside and come back."""
+
+import json
+
+import pytest
+
+from support.events import by_key, commit_position, emit, numbers, outbox_to, to_http
+from support.receiver import Receiver, Reply
+from support.records import to_kafka
+from support.relay import config, run_command
+from support.wait import stays, until
+
+
+@pytest.fixture
+def other_receiver():
+    endpoint = Receiver()
+    yield endpoint
+    endpoint.close()
+
+
+def waiting(db, state=None):
+    """What is set aside: (event number, state, sink), in the order of the stream."""
+    rows = db.sql(
+        "SELECT message, state, sink FROM walrelay.parked ORDER BY lsn, ordinal, message_number"
+    )
+    found = []
+    for message, is_state, sink in rows:
+        if state in (None, is_state):
+            text = bytes(message)
+            at = text.index(b'{"n": ')
+            found.append((json.loads(text[at : text.index(b"}", at) + 1])["n"], is_state, sink))
+    return found
+
+
+def refuses(*bad, status=422, others=200):
+    """Answers by the number of the event."""
+    return lambda request: Reply(status if json.loads(request.body)["n"] in bad else others)
+
+
+def fails_key(key, status=500):
+    return lambda request: Reply(
+        status if request.headers.get("x-walrelay-key") == key else 200
+    )
+
+
+def mark(db, relay_file, *arguments):
+    done = run_command("parked", *arguments, "-c", relay_file)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.every_major
+def test_a_refused_event_is_parked_the_rest_goes_on_and_a_redrive_sends_it_with_its_id(
+    db, receiver, relay
+):
+    receiver.answer(refuses(2))
+    process = relay(to_http(db, receiver)).wait_ready()
+    emit(db, 1, 5)
+    until(lambda: waiting(db) == [(2, "parked", "endpoint")], 25, "it is set aside")
+    until(lambda: set(numbers(receiver.requests)) == {1, 2, 3, 4, 5}, what="the rest arrives")
+    refused = [one for one in receiver.requests if json.loads(one.body)["n"] == 2]
+    assert len(refused) == 3
+    until(lambda: db.slot_state()[1] > commit_position(refused[0]), what="it holds no WAL")
+    assert process.ready()
+    process.wait_log(f"id {refused[0].headers['webhook-id']}.*HTTP 422")
+    status = process.status()["sinks"][0]
+    assert (status["parked"], status["held"]) == (1, 0)
+    [row] = db.sql("SELECT event_id, key, error, attempts, destination FROM walrelay.parked")
+    assert row == (refused[0].headers["webhook-id"], "k0", "HTTP 422 Unprocessable Entity", 3, "/in")
+
+    receiver.answer(Reply())
+    sent = len(receiver.requests)
+    mark(db, process.file, "redrive", "--all")
+    [again] = receiver.wait_for(sent + 1)[sent:]
+    assert again.body == refused[0].body
+    assert again.headers["webhook-id"] == refused[0].headers["webhook-id"]
+    assert again.headers["x-walrelay-redriven"] == "true"
+    assert "x-walrelay-redriven" not in refused[0].headers
+    until(lambda: waiting(db) == [(2, "delivered", "endpoint")], what="it is marked delivered")
+
+
+def test_with_park_key_the_events_of_the_key_wait_in_order_until_the_operator_decides(
+    db, receiver, relay
+):
+    receiver.answer(refuses(1))
+    settings = to_http(db, receiver, on_event_error="park_key")
+    process = relay(settings).wait_ready()
+    emit(db, 1, 4, keys=1)
+    until(lambda: (1, "parked", "endpoint") in waiting(db), 25, "its head is parked")
+    emit(db, 5, 6, keys=1)
+    db.sql("SELECT walrelay.emit('t', '{\"n\": 100}', key => 'other')")
+    until(lambda: 100 in numbers(receiver.requests), what="another key goes on")
+    until(lambda: len(waiting(db, "held")) == 5, what="its successors wait")
+    assert set(numbers(receiver.requests)) == {1, 100}
+    assert process.ready()
+
+    receiver.answer(Reply())
+    # Rows of the key arrive between the operator's commit and the relay's reading of it.
+    link = db.conn(autocommit=False)
+    with link.cursor() as cursor:
+        emit(db, 7, cursor=cursor)
+        mark(db, process.file, "redrive", "--key", "k0")
+        emit(db, 8, cursor=cursor)
+    link.commit()
+    link.close()
+    emit(db, 9, keys=1)
+    until(lambda: 9 in numbers(receiver.requests), 20, "the key is live again")
+    order = [n for n in by_key(receiver.requests)["k0"]]
+    assert order[-9:] == [1, 2, 3, 4, 5, 6, 7, 8, 9], order
+    until(lambda: process.status()["sinks"][0]["held_keys"] == 0, what="it is live")
+
+
+def test_c9_a_key_that_answers_500_beside_others_holds_no_wal_and_heals_complete_and_in_order(
+    db, receiver, relay
+):
+    receiver.answer(fails_key("k0"))
+    settings = to_http(db, receiver, limits={"hold": "1s"})
+    process = relay(settings).wait_ready()
+    for first in range(0, 200, 20):
+        emit(db, first, first + 19, keys=4)
+    until(lambda: process.status()["sinks"][0]["held_keys"] == 1, 30, "the key is held")
+    emit(db, 200, 299, keys=4)
+    others = {n for n in range(300) if n % 4}
+    until(lambda: others <= set(numbers(receiver.requests)), 20, "the other keys flow")
+    position = db.wal_position()
+    db.sql("SELECT walrelay.emit('t', '{\"n\": 1000}', key => 'k1')")
+    until(lambda: db.slot_state()[1] > position, 20, "nothing holds WAL")
+    assert process.ready(), "a held key is no reason to be not ready"
+    assert process.status()["in_flight_events"] == 0
+    held = [
+        value
+        for name, value in process.metrics().items()
+        if name.startswith("walrelay_events_parked_total") and 'class="held"' in name
+    ]
+    assert sum(held) >= 25
+
+    receiver.answer(Reply())
+    until(lambda: 296 in numbers(receiver.requests), 60, "it has healed")
+    heads = [n for n in by_key(receiver.requests)["k0"] if n < 300]
+    delivered = heads[heads.index(4) - 1 :]
+    assert delivered == list(range(0, 300, 4)), "all that waited, in order, once"
+    until(lambda: process.status()["sinks"][0]["held_keys"] == 0, what="the key is live again")
+    emit(db, 300, keys=1)
+    until(lambda: 300 in numbers(receiver.requests), what="it is sent at once")
+
+
+def test_an_outage_of_the_whole_sink_moves_nothing(db, receiver, relay):
+    process = relay(to_http(db, receiver, limits={"hold": "1s"})).wait_ready()
+    emit(db, 0, 19, keys=10)
+    receiver.wait_for(20)
+    receiver.answer(Reply(503))
+    emit(db, 20, 119, keys=10)
+    process.wait_not_ready("HTTP 503")
+    stays(lambda: waiting(db) == [], 4, "the WAL is its buffer")
+    receiver.answer(Reply())
+    until(lambda: set(numbers(receiver.requests)) == set(range(120)), 70, "all of it")
+    assert waiting(db) == []
+
+
+def test_a_hot_key_that_is_merely_slow_leaves_the_others_their_memory(db, receiver, relay):
+    receiver.answer(
+        lambda request: Reply(
+            delay=0.1 if request.headers.get("x-walrelay-key") == "k0" else 0
+        )
+    )
+    process = relay(to_http(db, receiver, limits={"in_flight_events": 60})).wait_ready()
+    emit(db, 0, 199, keys=1)
+    for n in range(1000, 1040):
+        db.sql("SELECT walrelay.emit('t', %s, key => 'quick')", [json.dumps({"n": n})])
+    until(lambda: 1039 in numbers(receiver.requests), 15, "the other key passes")
+    slow = [n for n in numbers(receiver.requests) if n < 1000]
+    assert len(slow) < 190, "the slow key is far behind"
+    until(lambda: 199 in numbers(receiver.requests), 60, "and arrives in the end")
+    assert [n for n in numbers(receiver.requests) if n < 1000] == list(range(200))
+    until(lambda: process.status()["sinks"][0]["held_keys"] == 0, what="it is live again")
+
+
+def test_a_receiver_that_answers_400_to_everything_parks_twenty_events_and_then_stalls(
+    db, receiver, relay
+):
+    receiver.answer(Reply(400))
+    process = relay(to_http(db, receiver)).wait_ready()
+    emit(db, 0, 499, keys=500)
+    process.wait_not_ready("sink endpoint stalls: HTTP 400", 30)
+    assert len(waiting(db)) == 20
+    receiver.answer(Reply())
+    until(lambda: len(set(numbers(receiver.requests))) == 500, 90, "the rest when it works")
+    assert len(waiting(db)) == 20
+    mark(db, process.file, "redrive", "--all")
+    until(lambda: len(waiting(db, "delivered")) == 20, 30, "and what was parked")
+
+
+def test_after_kill_9_held_events_are_merged_with_the_stream_and_the_newest_is_last(
+    db, receiver, relay
+):
+    receiver.answer(fails_key("k0"))
+    process = relay(to_http(db, receiver, limits={"hold": "1s"})).wait_ready()
+    emit(db, 0, 79, keys=4)
+    until(lambda: process.status()["sinks"][0]["held_keys"] == 1, 30, "the key is held")
+    for n in range(80, 160):
+        emit(db, n, keys=4)
+        if n % 20 == 0:
+            process.kill9()
+            process.start()
+    process.wait_ready(30)
+    receiver.answer(Reply())
+    until(lambda: process.status()["sinks"][0]["held_keys"] == 0, 60, "the key is live again")
+    emit(db, 160, 163, keys=4)
+    until(lambda: set(numbers(receiver.requests)) == set(range(164)), 20, "all of it")
+    for key, arrived in by_key(receiver.requests).items():
+        assert arrived[-1] == max(arrived), f"{key}: the last is the newest"
+
+
+def test_an_event_for_two_sinks_is_set_aside_only_for_the_one_that_refused_it(
+    db, receiver, other_receiver, relay
+):
+    receiver.answer(refuses(1))
+    sinks = {
+        "strict": {"http": {"url": receiver.url}},
+        "kind": {"http": {"url": other_receiver.url}},
+    }
+    process = relay(config(db, sinks, [outbox_to(["strict", "kind"])])).wait_ready()
+    emit(db, 1, 2)
+    until(lambda: waiting(db) == [(1, "parked", "strict")], 25, "it is set aside")
+    assert numbers(other_receiver.wait_for(2)) == [1, 2]
+    receiver.answer(Reply())
+    mark(db, process.file, "redrive", "--sink", "strict")
+    until(lambda: waiting(db) == [(1, "delivered", "strict")], what="it is sent again")
+    assert numbers(other_receiver.requests) == [1, 2], "and only to the one"
+
+
+def test_a_row_that_no_route_takes_is_parked_and_a_redrive_takes_the_routes_of_that_day(
+    db, receiver, relay
+):
+    settings = to_http(db, receiver)
+    settings["routes"] = [outbox_to("endpoint", where={"topic": "other"})]
+    process = relay(settings).wait_ready()
+    emit(db, 1)
+    until(lambda: waiting(db) == [(1, "parked", "")], what="it is set aside")
+    assert process.ready()
+    process.wait_log("no route takes it")
+    assert process.status()["parked_without_route"] == 1
+    assert process.stop() == 0
+    process.configure(to_http(db, receiver))
+    process.start(wait=True)
+    mark(db, process.file, "redrive", "--all")
+    until(lambda: numbers(receiver.requests) == [1], what="it goes where it goes today")
+    until(
+        lambda: waiting(db) == [(1, "delivered", ""), (1, "delivered", "endpoint")],
+        what="both rows say so",
+    )
+
+
+def test_what_cannot_be_set_aside_is_not_acknowledged(db, receiver, relay):
+    receiver.answer(refuses(1))
+    process = relay(to_http(db, receiver)).wait_ready()
+    db.sql("REVOKE INSERT ON walrelay.parked FROM walrelay_relay")
+    emit(db, 1, 3)
+    process.wait_not_ready("permission denied for table parked", 30)
+    refused = [one for one in receiver.requests if json.loads(one.body)["n"] == 1]
+    stays(lambda: db.slot_state()[1] <= commit_position(refused[0]), 2, "it keeps its WAL")
+    db.sql("GRANT INSERT ON walrelay.parked TO walrelay_relay")
+    until(lambda: waiting(db) == [(1, "parked", "endpoint")], 15, "it is set aside in the end")
+    until(lambda: db.slot_state()[1] > commit_position(refused[0]), what="and acknowledged")
+    process.wait_ready()
+
+
+def test_dropped_events_never_come_and_their_key_goes_on(db, receiver, relay):
+    receiver.answer(refuses(1))
+    process = relay(to_http(db, receiver, on_event_error="park_key")).wait_ready()
+    emit(db, 1, 3, keys=1)
+    until(lambda: len(waiting(db)) == 3, 25, "the key waits")
+    [identity] = db.sql("SELECT id FROM walrelay.parked WHERE state = 'parked'")[0]
+    mark(db, process.file, "drop", str(identity))
+    until(lambda: numbers(receiver.requests)[-2:] == [2, 3], 15, "its successors are sent")
+    assert waiting(db, "dropped") == [(1, "dropped", "endpoint")]
+    process.kill9()
+    process.start(wait=True)
+    emit(db, 4, keys=1)
+    until(lambda: 4 in numbers(receiver.requests), what="it goes on")
+    assert numbers(receiver.requests).count(1) == 3, "only the three refusals"
+
+
+def test_a_paused_sink_gets_nothing_until_it_is_resumed_also_over_a_restart_and_a_full_window(
+    db, receiver, relay
+):
+    process = relay(to_http(db, receiver, limits={"in_flight_events": 10})).wait_ready()
+    assert run_command("pause", "endpoint", "-c", process.file).returncode == 0
+    process.wait_not_ready("sink endpoint is paused by an operator")
+    for first in range(0, 100, 10):
+        emit(db, first, first + 9, keys=10)
+    stays(lambda: not receiver.requests, 1, "nothing is sent")
+    assert process.stop() == 0
+    process.start()
+    process.wait_not_ready("sink endpoint is paused by an operator")
+    until(lambda: process.status()["limit_held_by"] != "", what="the window is full")
+    assert not receiver.requests
+    assert run_command("resume", "endpoint", "-c", process.file).returncode == 0
+    until(lambda: set(numbers(receiver.requests)) == set(range(100)), 20, "it goes on")
+    process.wait_ready()
+
+
+def test_a_limit_of_attempts_parks_what_may_pass_but_not_while_the_sink_is_down(
+    db, receiver, relay
+):
+    receiver.answer(refuses(1, status=503))
+    process = relay(to_http(db, receiver, retry={"max_attempts": 3})).wait_ready()
+    emit(db, 1, 4, keys=4)
+    until(lambda: waiting(db) == [(1, "parked", "endpoint")], 20, "it is set aside")
+    [[attempts]] = db.sql("SELECT attempts FROM walrelay.parked")
+    assert attempts == 3
+    receiver.answer(Reply(503))
+    emit(db, 10, 59, keys=50)
+    process.wait_not_ready("HTTP 503")
+    stays(lambda: len(waiting(db)) <= 20, 3, "an outage isn't the events' fault")
+    receiver.answer(Reply())
+
+
+def test_into_kafka_a_record_that_is_too_large_is_parked_and_redriven_with_a_header(
+    db, broker, relay
+):
+    topic = broker.create_topic()
+    process = relay(
+        to_kafka(db, broker, topic, kafka={"properties": {"message.max.bytes": "2000"}})
+    ).wait_ready()
+    emit(db, 1, keys=1)
+    emit(db, 2, keys=1, bytes_each=3000)
+    emit(db, 3, keys=1)
+    until(lambda: waiting(db, "parked") == [(2, "parked", "events")], 20, "it is set aside")
+    assert len(broker.consume(topic, 2)) == 2
+    assert process.stop() == 0
+    process.configure(to_kafka(db, broker, topic))
+    process.start(wait=True)
+    mark(db, process.file, "redrive", "--all")
+    again = broker.consume(topic, 3)[-1]
+    assert json.loads(again.value)["n"] == 2
+    assert again.header("walrelay-redriven") == "true"
+    until(lambda: waiting(db, "delivered") == [(2, "delivered", "events")], what="it says so")
