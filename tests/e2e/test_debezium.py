@@ -6,6 +6,7 @@ import json
 import pytest
 
 from support.cluster import source_folder
+from support.parked import wait_set_aside
 from support.relay import config
 
 recorded = json.loads(
@@ -100,7 +101,7 @@ not_offered = {
     "regex": "route.topic.regex: `where` chooses by glob, and a template makes the topic",
     "missing_ignore": "a column that the map names must exist",
     "missing_error": "Debezium stops; the relay stalls and names the column",
-    "type_null": "Debezium stops; the relay halts at the event and names it",
+    "type_null": "Debezium stops; the relay sets the event aside, or halts, and names it",
     "update_fatal": "Debezium stops at an update; it is never an event here",
 }
 
@@ -198,7 +199,10 @@ def test_records_are_those_of_debezium_byte_for_byte(db, broker, new_topics, rel
     assert process.stop() == 0
 
 
-def test_a_row_without_aggregatetype_is_named_and_what_is_before_it_arrives(db, broker, relay):
+@pytest.mark.parametrize("policy", ["park", "halt"])
+def test_a_row_without_aggregatetype_is_named_and_what_is_before_it_arrives(
+    policy, db, broker, relay
+):
     db.sql(
         "CREATE TABLE t_null (id uuid PRIMARY KEY, aggregatetype text, aggregateid text,"
         " payload jsonb)"
@@ -209,10 +213,18 @@ def test_a_row_without_aggregatetype_is_named_and_what_is_before_it_arrives(db, 
         {"from": "public.t_null", "to": "kafka", "shape": "debezium", "topic": "{aggregatetype}"},
         {"from": "walrelay.outbox", "to": "none"},
     ]
-    process = relay(config(db, to(broker), routes)).wait_ready()
+    process = relay(config(db, to(broker), routes, on_event_error=policy)).wait_ready()
     identity = "59a42efd-b015-44a9-9dde-0000000000c8"
     db.sql(f"INSERT INTO t_null VALUES (gen_random_uuid(), '{topic}', 'a', '{{}}')")
     db.sql(f"INSERT INTO t_null VALUES ('{identity}', NULL, 'a', '{{}}')")
-    reason = process.wait_not_ready("aggregatetype")
-    assert identity in reason
-    assert len(broker.everything(topic)) == 1
+    db.sql(f"INSERT INTO t_null VALUES (gen_random_uuid(), '{topic}', 'a', '{{}}')")
+    if policy == "halt":
+        reason = process.wait_not_ready("aggregatetype")
+        assert identity in reason
+        assert len(broker.everything(topic)) == 1
+    else:
+        row = wait_set_aside(db, identity)
+        assert (row["source_table"], row["sink"]) == ("public.t_null", "kafka"), row
+        assert "aggregatetype" in row["error"], row
+        process.wait_settled()
+        assert len(broker.everything(topic)) == 2, "what is behind it arrives as well"

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from support.events import outbox_to
+from support.events import outbox_to, position
 from support.foreign import change_partitions, check, make, maps
+from support.parked import wait_set_aside
 from support.receiver import Reply
 from support.relay import config
 from support.wait import stays, until
@@ -121,11 +122,25 @@ def test_null_in_key_type_payload_and_headers_is_none_of_them(db, receiver, rela
 def test_a_null_id_halts_by_name(db, receiver, relay):
     make(db, "loose", "id int, body text")
     shape = {"id": "{id}", "payload": "body"}
-    process = relay(maps(db, receiver, "public.loose", shape)).wait_ready()
+    settings = maps(db, receiver, "public.loose", shape, on_event_error="halt")
+    process = relay(settings).wait_ready()
     db.sql("INSERT INTO loose VALUES (1, 'a'), (NULL, 'b'), (3, 'c')")
     text = process.wait_not_ready("halted on")
     assert "public.loose" in text and "id" in text and "NULL" in text
     assert [one.body for one in receiver.wait_for(1)] == [b"a"]
+
+
+def test_a_null_id_is_set_aside_by_its_place_in_the_wal(db, receiver, relay):
+    make(db, "loose", "id int, body text")
+    shape = {"id": "{id}", "payload": "body"}
+    process = relay(maps(db, receiver, "public.loose", shape)).wait_ready()
+    db.sql("INSERT INTO loose VALUES (1, 'a'), (NULL, 'b'), (3, 'c')")
+    assert {one.body for one in receiver.wait_for(2)} == {b"a", b"c"}
+    process.wait_settled()
+    [row] = db.sql("SELECT source_table, sink, event_id, lsn, error FROM walrelay.parked")
+    table, sink, event, lsn, error = row
+    assert (table, sink) == ("public.loose", "endpoint") and 'column "id" is NULL' in error, row
+    assert event.startswith(f"{position(lsn):016X}-") and event.endswith("-1"), "the second row"
 
 
 def test_where_matches_the_text_of_any_column_and_never_null(db, receiver, relay):
@@ -171,8 +186,10 @@ def test_a_topic_from_a_row_must_be_on_the_list(db, broker, relay):
     [record] = broker.consume(topic, 1)
     assert (record.key, record.value, record.header("id")) == (b"1", b"x", "1")
     db.sql("INSERT INTO jobs VALUES (2, 'payments', 'x')")
-    text = process.wait_not_ready("halted on")
-    assert "table public.jobs" in text and "id 2" in text and "topics" in text
+    row = wait_set_aside(db, "2")
+    assert (row["source_table"], row["sink"], row["state"]) == ("public.jobs", "events", "parked")
+    assert "topics" in row["error"] and "payments" in row["error"], row
+    assert "payments" not in broker.admin().list_topics().topics
 
 
 # Keys and ids

@@ -141,7 +141,7 @@ def test_400_three_times_over_ten_seconds_halts_by_name(db, receiver, relay):
     receiver.answer(
         lambda request: Reply(400 if request.headers["x-walrelay-key"] == "bad" else 200)
     )
-    process = relay(to_http(db, receiver)).wait_ready()
+    process = relay(to_http(db, receiver, on_event_error="halt")).wait_ready()
     bad = insert(db, "t", "bad")
     insert(db, "t", "bad")
     insert(db, "t", "good")

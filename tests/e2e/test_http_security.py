@@ -17,6 +17,7 @@ import pytest
 
 from support import canary, hostile
 from support.events import outbox_to, to_http
+from support.parked import wait_set_aside
 from support.receiver import Receiver, Reply
 from support.relay import config
 from support.wait import until
@@ -194,16 +195,29 @@ def test_no_value_of_a_row_changes_the_request_that_carries_it(db, relay):
         ("", None, "topic"),
     ],
 )
-def test_a_row_that_no_request_can_carry_halts_by_name_and_nothing_is_sent(
-    db, receiver, relay, topic, headers, reason
+@pytest.mark.parametrize("policy", ["park", "halt"])
+def test_a_row_that_no_request_can_carry_is_refused_by_name_and_nothing_of_it_is_sent(
+    policy, db, receiver, relay, topic, headers, reason
 ):
     """C13: headers; C14: topics."""
-    process = relay(to_http(db, receiver, http={"url": receiver.url + "/in/{topic}"})).wait_ready()
+    http = {"url": receiver.url + "/in/{topic}"}
+    process = relay(to_http(db, receiver, http=http, on_event_error=policy)).wait_ready()
     event = insert(db, topic, "k", headers=headers)
-    text = process.wait_not_ready("halted")
-    assert event in text and "walrelay.outbox" in text and "LSN" in text and reason in text, text
-    assert len(text) < 2000 and "yyyy" not in text and "chunked" not in text, "no value is shown"
-    assert receiver.requests == [] and process.running()
+    if policy == "halt":
+        text = process.wait_not_ready("halted")
+        assert event in text and "walrelay.outbox" in text and "LSN" in text, text
+        assert receiver.requests == [] and process.running()
+    else:
+        row = wait_set_aside(db, event)
+        assert (row["source_table"], row["sink"]) == ("walrelay.outbox", "endpoint"), row
+        text = row["error"]
+        behind = insert(db, key="k")
+        [request] = receiver.wait_for(1)
+        assert request.headers["webhook-id"] == behind and process.ready()
+    assert reason in text, text
+    for shown in (text, process.log()):
+        assert "yyyy" not in shown and "chunked" not in shown, "no value is shown"
+    assert len(text) < 2000
 
 
 # Certificates

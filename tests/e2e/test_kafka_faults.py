@@ -7,10 +7,12 @@ import resource
 import pytest
 
 from support.events import emit
+from support.parked import wait_set_aside
 from support.records import (
     Writer,
     assert_all_arrived,
     commit_many,
+    number_of,
     repeats,
     to_kafka,
     wait_all_acknowledged,
@@ -314,7 +316,7 @@ def test_b5_an_unknown_topic_stalls_alone_says_so_and_goes_on_when_it_exists(db,
 def test_b8_a_topic_that_a_row_may_not_use_halts_by_name_and_nothing_is_sent_there(
     db, broker, relay, topic, route, reason
 ):
-    process = relay(to_kafka(db, broker, route=route)).wait_ready()
+    process = relay(to_kafka(db, broker, route=route, on_event_error="halt")).wait_ready()
     event = db.value(
         "INSERT INTO walrelay.outbox (topic, key, payload) VALUES (%s, 'k', '1') RETURNING id",
         [topic],
@@ -331,14 +333,36 @@ def test_b8_a_topic_that_a_row_may_not_use_halts_by_name_and_nothing_is_sent_the
     assert process.stop() == 0
 
 
+def test_b8_topics_that_rows_may_not_use_are_set_aside_by_name_and_the_rest_goes_on(
+    db, broker, relay
+):
+    good = broker.create_topic()
+    reasons = {"__consumer_offsets": "__consumer_offsets", "a b": "a b", "x" * 300: "300",
+               "..": "'..'", "": "empty"}
+    process = relay(to_kafka(db, broker)).wait_ready()
+    insert = "INSERT INTO walrelay.outbox (topic, key, payload) VALUES (%s, 'k', %s) RETURNING id"
+    for topic, reason in reasons.items():
+        row = wait_set_aside(db, db.value(insert, [topic, "1"]))
+        assert (row["source_table"], row["sink"], row["state"]) == (
+            "walrelay.outbox", "events", "parked")
+        assert reason in row["error"], row
+    db.sql(insert, [good, '{"n": 7}'])
+    assert [number_of(record) for record in broker.consume(good, 1)] == [7]
+    process.wait_settled()
+    assert process.ready() and process.status()["sinks"][0]["parked"] == len(reasons)
+    known = broker.admin().list_topics().topics
+    assert not (set(reasons) - {"__consumer_offsets"}) & set(known)
+
+
+@pytest.mark.parametrize("policy", ["park", "halt"])
 @pytest.mark.parametrize("compression", ["none", "lz4"])
-def test_b6_a_record_larger_than_the_topic_takes_halts_by_name_and_no_innocent_one_of_its_batch(
-    db, broker, relay, compression
+def test_b6_a_record_larger_than_the_topic_takes_is_refused_by_name_and_none_else_of_its_batch(
+    db, broker, relay, compression, policy
 ):
     topic = broker.create_topic(partitions=1, max_message_bytes=20000)
     # All of a transaction go into one batch, which the broker refuses.
     kafka = {"properties": {"compression.codec": compression, "linger.ms": 30}}
-    settings = to_kafka(db, broker, topic, kafka=kafka)
+    settings = to_kafka(db, broker, topic, kafka=kafka, on_event_error=policy)
     process = relay(settings).wait_ready()
     # Random text, so that no compression makes it fit.
     db.sql(
@@ -348,12 +372,17 @@ def test_b6_a_record_larger_than_the_topic_takes_halts_by_name_and_no_innocent_o
         " FROM generate_series(1, 50) n ORDER BY n"
     )
     guilty = db.value("SELECT id::text FROM walrelay.outbox WHERE key = 'k25'")
-    text = process.wait_not_ready("halted", 30)
-    assert guilty in text and "k25" in text and topic in text and "20000" in text, text
-    assert process.stop() == 0
-
-    step_over = {"from": "walrelay.outbox", "where": {"key": "k25"}, "to": "none"}
-    process.configure({**settings, "routes": [step_over, *settings["routes"]]})
-    process.start(wait=True)
+    if policy == "halt":
+        text = process.wait_not_ready("halted", 30)
+        assert guilty in text and "k25" in text and topic in text and "20000" in text, text
+        assert process.stop() == 0
+        step_over = {"from": "walrelay.outbox", "where": {"key": "k25"}, "to": "none"}
+        process.configure({**settings, "routes": [step_over, *settings["routes"]]})
+        process.start(wait=True)
+    else:
+        row = wait_set_aside(db, guilty, 30)
+        assert (row["sink"], row["key"], row["destination"]) == ("events", "k25", topic)
+        assert "20000" in row["error"], row
+        assert db.value("SELECT count(*) FROM walrelay.parked") == 1
     wait_all_acknowledged(db, 51)
     assert_all_arrived(broker.everything(topic), set(range(1, 52)) - {25})

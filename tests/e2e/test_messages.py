@@ -6,6 +6,7 @@ import json
 import pytest
 
 from support.events import emit, outbox_to, to_http
+from support.parked import wait_set_aside
 from support.receiver import Reply
 from support.relay import config
 from support.wait import until
@@ -150,8 +151,21 @@ def test_messages_alone_let_the_slot_move_on(db, receiver, relay):
     until(lambda: db.slot_state()[1] >= position, what="the slot has moved past the messages")
 
 
-def test_a_message_that_no_route_takes_halts_by_name(db, receiver, relay):
+def test_a_message_that_no_route_takes_is_set_aside_by_name(db, receiver, relay):
     process = relay(from_messages(db, receiver, where={"topic": "billing.*"})).wait_ready()
+    say(db, json.dumps({"id": "bad", "topic": "orders", "payload": 1}))
+    say(db, json.dumps({"topic": "billing.made", "payload": 2}))
+    assert [one.body for one in receiver.wait_for(1)] == [b"2"]
+    row = wait_set_aside(db, "bad")
+    assert (row["source_table"], row["sink"], row["state"]) == ("message:walrelay", "", "parked")
+    assert "no route takes" in row["error"], row
+    process.wait_settled()
+    assert process.ready() and process.status()["parked_without_route"] == 1
+
+
+def test_a_message_that_no_route_takes_halts_by_name(db, receiver, relay):
+    settings = from_messages(db, receiver, where={"topic": "billing.*"})
+    process = relay({**settings, "on_event_error": "halt"}).wait_ready()
     say(db, json.dumps({"id": "bad", "topic": "orders", "payload": 1}))
     text = process.wait_not_ready("halted on")
     assert "message:walrelay" in text and "no route takes" in text

@@ -1,8 +1,14 @@
-"""Rows that can't be delivered stop the relay by name, and a route steps over them."""
+"""Rows that can't be delivered are set aside by name, or stop the relay, as `on_event_error` says.
+
+A halt lasts until a route steps over the row.
+"""
+
+import re
 
 import pytest
 
 from support.events import commit_position, emit, numbers, outbox_to, position, to_http
+from support.parked import wait_set_aside
 from support.relay import config
 from support.receiver import Reply
 from support.wait import stays, until
@@ -26,13 +32,42 @@ def halts_by_name(process, db, receiver, event, reason, table="walrelay.outbox")
     return text
 
 
+def set_aside_by_name(process, db, receiver, event, reason, sink="endpoint"):
+    """walrelay.parked and the log say which row and why; what stands behind it arrives."""
+    row = wait_set_aside(db, event)
+    assert (row["source_table"], row["sink"], row["state"]) == ("walrelay.outbox", sink, "parked")
+    assert reason in row["error"], row
+    said = f"{'sink ' + sink if sink else ''}.*set aside: table walrelay.outbox, id {event}, LSN "
+    process.wait_log(f"{said}{row['lsn']}.*{re.escape(row['error'])}")
+    emit(db, 900, 909, keys=10)
+    behind = set(range(900, 910))
+    until(lambda: behind <= set(numbers(receiver.requests)), what="what stands behind it")
+    process.wait_settled()
+    until(lambda: db.slot_state()[1] > position(row["lsn"]), what="it is acknowledged")
+    status = process.status()
+    parked = {one["name"]: one["parked"] for one in status["sinks"]}
+    parked[""] = status["parked_without_route"]
+    assert {name for name, count in parked.items() if count == 1} == {sink}, parked
+    assert sum(parked.values()) == 1 and status["state"] != "halted" and process.ready()
+    return row["error"]
+
+
+emit_large = (
+    "SELECT walrelay.emit('large', jsonb_build_object('n', 2, 'pad', repeat('x', 20000)))"
+)
+
+# By `on_event_error`.
+refused_by_name = {"park": set_aside_by_name, "halt": halts_by_name}
+
+
 @pytest.mark.every_major
 def test_a_row_that_no_route_takes_halts_by_name_and_a_route_to_none_steps_over_it(
     db, receiver, relay
 ):
     sinks = {"endpoint": {"http": {"url": receiver.url}}}
     known = outbox_to("endpoint", where={"topic": "t"})
-    process = relay(config(db, sinks, [known])).wait_ready()
+    settings = config(db, sinks, [known], on_event_error="halt")
+    process = relay(settings).wait_ready()
     emit(db, 1)
     receiver.wait_for(1)
     event = db.value("SELECT walrelay.emit('stray', '{}')")
@@ -40,15 +75,24 @@ def test_a_row_that_no_route_takes_halts_by_name_and_a_route_to_none_steps_over_
     text = halts_by_name(process, db, receiver, event, "no route takes it")
     assert "`to: none`" in text
     assert process.stop() == 0
-    process.configure(config(db, sinks, [outbox_to("none", where={"topic": "stray"}), known]))
+    settings["routes"].insert(0, outbox_to("none", where={"topic": "stray"}))
+    process.configure(settings)
     process.start(wait=True)
     until(lambda: set(numbers(receiver.requests)) == {1, 2, *range(900, 910)}, what="the rest")
     assert process.status()["discarded"] == 1
     assert process.status()["halt"] == ""
 
 
-def test_a_halt_is_in_the_record_until_it_is_over(db, receiver, relay):
+def test_a_row_that_no_route_takes_is_set_aside_by_name(db, receiver, relay):
     settings = to_http(db, receiver)
+    settings["routes"] = [outbox_to("endpoint", where={"topic": "t"})]
+    process = relay(settings).wait_ready()
+    event = db.value("SELECT walrelay.emit('stray', '{}')")
+    set_aside_by_name(process, db, receiver, event, "no route takes it", sink="")
+
+
+def test_a_halt_is_in_the_record_until_it_is_over(db, receiver, relay):
+    settings = to_http(db, receiver, on_event_error="halt")
     settings["routes"] = [outbox_to("endpoint", where={"topic": "t"})]
     process = relay(settings).wait_ready()
     emit(db, 1)
@@ -64,7 +108,7 @@ def test_a_halt_is_in_the_record_until_it_is_over(db, receiver, relay):
 
 
 def test_a_halt_on_the_very_first_row_is_in_the_record(db, receiver, relay):
-    settings = to_http(db, receiver)
+    settings = to_http(db, receiver, on_event_error="halt")
     settings["routes"] = [outbox_to("endpoint", where={"topic": "t"})]
     relay(settings).wait_ready()
     event = db.value("SELECT walrelay.emit('stray', '{}')")
@@ -75,18 +119,24 @@ def test_a_halt_on_the_very_first_row_is_in_the_record(db, receiver, relay):
     )
 
 
-def test_a_row_larger_than_event_bytes_halts_by_name(db, receiver, relay):
+def test_a_row_larger_than_event_bytes_is_set_aside_by_name(db, receiver, relay):
     process = relay(to_http(db, receiver, limits={"event_bytes": "10KiB"})).wait_ready()
+    event = db.value(emit_large)
+    text = set_aside_by_name(process, db, receiver, event, "limits.event_bytes is 10240")
+    assert "it has 20" in text
+    assert 2 not in numbers(receiver.requests)
+
+
+def test_a_row_larger_than_event_bytes_halts_by_name(db, receiver, relay):
+    settings = to_http(db, receiver, limits={"event_bytes": "10KiB"}, on_event_error="halt")
+    process = relay(settings).wait_ready()
     emit(db, 1)
     receiver.wait_for(1)
-    event = db.value(
-        "SELECT walrelay.emit('large', jsonb_build_object('n', 2, 'pad', repeat('x', 20000)))"
-    )
+    event = db.value(emit_large)
     text = halts_by_name(process, db, receiver, event, "limits.event_bytes is 10240")
     assert "it has 20" in text
-    # It can be stepped over, though it was too large to be read on.
+    # It can be stepped over.
     assert process.stop() == 0
-    settings = to_http(db, receiver, limits={"event_bytes": "10KiB"})
     settings["routes"].insert(0, outbox_to("none", where={"topic": "large"}))
     process.configure(settings)
     process.start(wait=True)
@@ -95,30 +145,32 @@ def test_a_row_larger_than_event_bytes_halts_by_name(db, receiver, relay):
     assert process.status()["discarded"] == 1
 
 
-def test_a_row_with_both_payload_and_raw_halts_by_name(db, receiver, relay):
-    process = relay(to_http(db, receiver)).wait_ready()
+@pytest.mark.parametrize("policy", refused_by_name)
+def test_a_row_with_both_payload_and_raw_is_refused_by_name(policy, db, receiver, relay):
+    process = relay(to_http(db, receiver, on_event_error=policy)).wait_ready()
     event = db.value(
         "INSERT INTO walrelay.outbox (topic, payload, raw) VALUES ('t', '{}', '\\x00')"
         " RETURNING id::text"
     )
-    halts_by_name(process, db, receiver, event, "both payload and raw are set")
+    refused_by_name[policy](process, db, receiver, event, "both payload and raw are set")
 
 
-def test_a_header_that_http_does_not_allow_halts_by_name_and_its_value_is_not_shown(
-    db, receiver, relay
+@pytest.mark.parametrize("policy", refused_by_name)
+def test_a_header_that_http_does_not_allow_is_refused_by_name_and_its_value_is_not_shown(
+    policy, db, receiver, relay
 ):
-    process = relay(to_http(db, receiver)).wait_ready()
+    process = relay(to_http(db, receiver, on_event_error=policy)).wait_ready()
     event = db.value(
         "SELECT walrelay.emit('t', '{}', headers => jsonb_build_object('x-note',"
         " E'c4nary\\r\\nevil: 1'))"
     )
-    text = halts_by_name(process, db, receiver, event, "x-note")
+    text = refused_by_name[policy](process, db, receiver, event, "x-note")
     assert "c4nary" not in text and "c4nary" not in process.log()
 
 
 def test_an_answer_that_blames_the_event_halts_after_three_attempts(db, receiver, relay):
     receiver.answer(lambda request: Reply(422 if request.body == b'{"bad": 1}' else 200))
-    process = relay(to_http(db, receiver)).wait_ready()
+    process = relay(to_http(db, receiver, on_event_error="halt")).wait_ready()
     event = db.value("SELECT walrelay.emit('t', '{\"bad\": 1}', key => 'k')")
     emit(db, 1, keys=1)
     process.wait_not_ready("halted on", 25)

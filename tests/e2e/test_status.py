@@ -62,7 +62,7 @@ def test_a_url_that_stalls_is_named_with_its_sink_and_reason(db, receiver, relay
 
 
 def test_a_halt_holds_wal_and_is_still_told_once_the_relay_is_gone(db, receiver, relay):
-    process = relay(to_http(db, receiver)).wait_ready()
+    process = relay(to_http(db, receiver, on_event_error="halt")).wait_ready()
     db.sql("INSERT INTO walrelay.outbox (topic, payload, headers) VALUES ('t', '{}', '[]')")
     process.wait_not_ready("halted")
     wait_wal(process, "held by the halt: ")

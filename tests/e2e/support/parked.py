@@ -1,4 +1,6 @@
-"""Rows of walrelay.parked, as a relay would have written them."""
+"""Rows of walrelay.parked: those that a relay wrote, and others as one would have written them."""
+
+from .wait import until
 
 
 def _name(text):
@@ -71,3 +73,14 @@ def park(database, lsn="0/10", state="parked", sink="console", key="k", slot=Non
 def marks(database):
     """The marks as (action, slot, sink, ids), oldest first."""
     return database.sql("SELECT action, slot, sink, ids FROM walrelay.redrive ORDER BY id")
+
+
+def wait_set_aside(database, event, deadline=15):
+    """What walrelay.parked says of the event, as a dict, once a relay has set it aside."""
+    columns = "source_table, event_id, sink, destination, key, error, state, lsn"
+
+    def look():
+        return database.sql(f"SELECT {columns} FROM walrelay.parked WHERE event_id = %s", [event])
+
+    [row] = until(look, deadline, f"{event} is set aside")
+    return dict(zip(columns.split(", "), row))
