@@ -307,7 +307,7 @@ def test_b5_an_unknown_topic_stalls_alone_says_so_and_goes_on_when_it_exists(db,
     [
         ("__consumer_offsets", {}, "__consumer_offsets"),
         ("a b", {}, "a b"),
-        ("x" * 300, {}, "300"),
+        pytest.param("x" * 300, {}, "300", id="300 bytes"),
         ("..", {}, "'..'"),
         ("", {}, "empty"),
         ("billing.made", {"topics": ["orders.*"]}, "billing.made"),

@@ -91,6 +91,35 @@ def test_a_row_that_no_route_takes_is_set_aside_by_name(db, receiver, relay):
     set_aside_by_name(process, db, receiver, event, "no route takes it", sink="")
 
 
+def test_after_twenty_rows_in_a_row_without_a_route_the_relay_halts_until_the_routes_are_mended(
+    db, receiver, relay
+):
+    settings = to_http(db, receiver)
+    settings["routes"] = [outbox_to("endpoint", where={"topic": "t"})]
+    process = relay(settings).wait_ready()
+    stray = (
+        "INSERT INTO walrelay.outbox (topic, key, payload)"
+        " SELECT 'stray', 'k' || n, jsonb_build_object('n', n) FROM generate_series(%s, %s) n"
+    )
+    db.sql(stray, [1, 15])
+    emit(db, 16)
+    receiver.wait_for(1)  # one that is delivered: the count begins anew
+    db.sql(stray, [17, 40])
+    emit(db, 41)
+    text = process.wait_not_ready("halted on table walrelay.outbox.*no route takes it")
+    halted_at = db.value("SELECT id::text FROM walrelay.outbox WHERE payload = '{\"n\": 37}'")
+    assert f"id {halted_at}" in text, text
+    parked = "SELECT count(*) FROM walrelay.parked WHERE state = 'parked'"
+    until(lambda: db.value(parked) == 35, 15, "those before it are set aside")
+    assert numbers(receiver.requests) == [16], "nothing behind it is sent"
+    assert process.stop() == 0
+    process.configure(to_http(db, receiver))
+    process.start(wait=True)
+    until(lambda: sorted(numbers(receiver.requests)) == [16, *range(37, 42)], what="the rest")
+    process.wait_settled()
+    assert db.value(parked) == 35
+
+
 def test_a_halt_is_in_the_record_until_it_is_over(db, receiver, relay):
     settings = to_http(db, receiver, on_event_error="halt")
     settings["routes"] = [outbox_to("endpoint", where={"topic": "t"})]

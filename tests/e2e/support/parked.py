@@ -1,5 +1,6 @@
 """Rows of walrelay.parked: those that a relay wrote, and others as one would have written them."""
 
+from . import canary
 from .wait import until
 
 
@@ -82,5 +83,7 @@ def wait_set_aside(database, event, deadline=15):
     def look():
         return database.sql(f"SELECT {columns} FROM walrelay.parked WHERE event_id = %s", [event])
 
-    [row] = until(look, deadline, f"{event} is set aside")
-    return dict(zip(columns.split(", "), row))
+    [values] = until(look, deadline, f"{event} is set aside")
+    row = dict(zip(columns.split(", "), values))
+    canary.look_for({"an error in walrelay.parked": row["error"]})
+    return row
