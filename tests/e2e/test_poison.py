@@ -120,6 +120,27 @@ def test_after_twenty_rows_in_a_row_without_a_route_the_relay_halts_until_the_ro
     assert db.value(parked) == 35
 
 
+@pytest.mark.parametrize("policy", ["park", "halt"])
+def test_the_policy_of_a_route_is_for_what_it_takes_and_that_of_the_file_for_the_rest(
+    policy, db, receiver, relay
+):
+    of_route = {"park": "halt", "halt": "park"}[policy]
+    settings = to_http(db, receiver, on_event_error=policy)
+    settings["routes"] = [outbox_to("endpoint", where={"topic": "t"}, on_event_error=of_route)]
+    process = relay(settings).wait_ready()
+    stray = "SELECT walrelay.emit('stray', '{\"n\": 1}')"
+    bad = "SELECT walrelay.emit('t', '{\"n\": 2}', headers => '{\"host\": \"x\"}')"
+    aside, stopped_at = (stray, bad) if policy == "park" else (bad, stray)
+    event = db.value(aside)
+    row = wait_set_aside(db, event)
+    assert row["sink"] == ("" if policy == "park" else "endpoint")
+    emit(db, 3)
+    receiver.wait_for(1)
+    event = db.value(stopped_at)
+    assert f"id {event}" in process.wait_not_ready("halted on")
+    assert numbers(receiver.requests) == [3]
+
+
 def test_a_halt_is_in_the_record_until_it_is_over(db, receiver, relay):
     settings = to_http(db, receiver, on_event_error="halt")
     settings["routes"] = [outbox_to("endpoint", where={"topic": "t"})]
