@@ -125,20 +125,32 @@ def test_the_commands_of_the_ten_minutes_run_as_written_and_an_event_arrives(
     assert shell(install.strip()).returncode == 0, "it can be run again"
 
 
+def listed_commands(*words):
+    listed = run_command(*words, "--help").stdout.partition("Subcommands:")[2]
+    return set(re.findall(r"^  (\w+) {2,}", listed, re.M))
+
+
+def assert_takes(command, options):
+    done = run_command(*command, "--help")
+    assert done.returncode == 0 and options, command
+    for option in options:
+        assert re.search(rf"(?<![\w-]){option}\b", done.stdout), (command, option)
+
+
 def test_every_command_of_the_readme_and_each_of_its_options_exists():
-    commands = table(section("What you call"), "command")
-    assert [line.split()[:2] for line in commands] == [
-        ["walrelay", name] for name in ("run", "check", "sql", "status", "tail")
-    ]
-    listed = run_command("--help").stdout
-    assert set(re.findall(r"^  (\w+) {2,}", listed.partition("Subcommands:")[2], re.M)) == {
-        line.split()[1] for line in commands
-    }
-    for line in commands:
-        done = run_command(line.split()[1], "--help")
-        assert done.returncode == 0, line
-        for option in re.findall(r"(?<![\w-])--?[a-z]+", line):
-            assert re.search(rf"(?<![\w-]){option}\b", done.stdout), f"{line}: {option}"
+    lines = table(section("What you call"), "command")
+    commands = {line: re.match(r"walrelay((?: [a-z]+)+)", line)[1].split() for line in lines}
+    parked = ["list", "show", "redrive", "drop"]
+    assert [" ".join(words) for words in commands.values()] == [
+        "run", "check", "sql", "status", "tail", *(f"parked {name}" for name in parked),
+        "pause", "resume"]
+    assert listed_commands() == {words[0] for words in commands.values()}
+    assert listed_commands("parked") == set(parked)
+    for line, words in commands.items():
+        assert_takes(words, re.findall(r"(?<![\w-])--?[a-z]+", line))
+    [selectors] = re.findall(r"also select by (.*?);", section("What you call"), re.S)
+    for name in ("list", "redrive", "drop"):
+        assert_takes(["parked", name], re.findall(r"`(--[a-z]+)`", selectors))
     version = run_command("--version")
     assert version.returncode == 0 and re.fullmatch(r"walrelay \d+\.\d+\.\d+\n", version.stdout)
 
@@ -146,7 +158,7 @@ def test_every_command_of_the_readme_and_each_of_its_options_exists():
 @pytest.mark.every_major
 def test_every_function_of_the_readme_exists_with_its_arguments_and_its_answer(db):
     functions = table(section("What you call"), "SQL")
-    assert len(functions) == 8
+    assert len(functions) == 13
     for line in functions:
         name, arguments, answer = re.fullmatch(
             r"walrelay\.(\w+)\((.*?)\)(?: → (.+))?", line
@@ -222,6 +234,18 @@ def test_the_exit_codes_of_the_readme_are_those_of_the_program(db, relay, tmp_pa
     db.create_slot()
     process.start()
     assert process.wait_exit() == 3
+
+
+def test_every_test_that_the_document_on_reliability_names_is_there():
+    """`file::name` is a test or the beginning of its name; of C++, of its title."""
+    text = (source_folder / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+\.(?:py|cpp))::([^`]+)`", text)
+    assert len(named) > 100
+    for file, name in named:
+        [path] = (source_folder / "tests").rglob(file)
+        content = re.sub(r'"\s*\n\s*"', "", path.read_text(encoding="utf-8"))
+        begins = r"\bdef " if path.suffix == ".py" else r'TEST_CASE\(\s*"'
+        assert re.search(f"{begins}{re.escape(name)}(?![a-z0-9])", content), (file, name)
 
 
 def test_the_files_and_links_that_the_readme_names_exist():
