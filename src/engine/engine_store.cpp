@@ -89,6 +89,7 @@ void engine::put_done(std::span<const aside_put_answer> there) {
             continue;
         }
         sinks_[done[i].sink].departed(done[i].delivery, there[i]);
+        collect(done[i].sink);
         settle(done[i].delivery);
     }
 }

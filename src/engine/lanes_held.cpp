@@ -247,6 +247,7 @@ void lanes::touched(lane_key key) {
 
 /// What is not on the wire goes on waiting in the store.
 void lanes::unload(lane& own) {
+    own.held->waits_for_operator = false;  // the next look finds what is in the way
     if (!own.events.empty() && own.failures > 0) {
         const delivery& head = pool_[own.events.front()];
         own.held->head = head.stored;

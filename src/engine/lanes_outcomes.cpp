@@ -21,7 +21,7 @@ attempt_history lanes::history_of(delivery_index at, time_point now) const {
     known.target_failures = target_failures + (target_failures == 0 || one.target_probe ? 1 : 0);
     known.sink_failures = barrier_.failures + (barrier_.failures == 0 || one.sink_probe ? 1 : 0);
     known.refusals = one.refusals;
-    known.failing_lanes = static_cast<std::uint32_t>(failing_count_);
+    known.failing_lanes = one.stored == 0 ? static_cast<std::uint32_t>(failing_count_) : 0;
     known.parked_in_row = parked_in_row_;
     known.sent_alone = one.sent_alone;
     const retry_limits& limits = options_.retries;
@@ -49,7 +49,8 @@ lanes::verdict lanes::attempt_ended(delivery_index at, const outcome& seen, time
     if (one.in_lane) --lane_of(at).in_flight;
     if (seen.what == outcome_class::event || seen.what == outcome_class::event_final)
         ++one.refusals;
-    if (seen.what == outcome_class::transient) note_failure(one.lane_of);
+    // A held key is known to fail: that says nothing of the sink.
+    if (seen.what == outcome_class::transient && one.stored == 0) note_failure(one.lane_of);
 
     const directive follows = decide(seen, history_of(at, now), random);
     const auto target = targets_.find(one.target_hash);
@@ -258,7 +259,7 @@ void lanes::went_quiet(lane_key key, lane& quiet) {
     quiet.draining = false;
     quiet.backing_off = true;
     retries_.push({quiet.retry_at, key});
-    if (quiet.held) unload(quiet);
+    if (quiet.held && quiet.retry_at != never) unload(quiet);  // one that halts is named
 }
 
 }  // namespace walrelay::engine

@@ -40,7 +40,7 @@ std::optional<std::vector<std::int64_t>> integers(std::string_view text) {
     while (!text.empty()) {
         const std::size_t end = std::min(text.find(','), text.size());
         const auto value = integer(text.substr(0, end));
-        if (!value) return std::nullopt;
+        if (!value || end + 1 == text.size()) return std::nullopt;
         values.push_back(*value);
         text.remove_prefix(std::min(end + 1, text.size()));
     }

@@ -1,0 +1,180 @@
+#include <vector>
+
+#include "support/catch.hpp"
+#include "walrelay/engine/engine.hpp"
+
+using namespace walrelay;
+using namespace std::chrono_literals;
+using engine::aside_state;
+using engine::lane_depth;
+using engine::lane_key;
+using engine::outcome;
+using engine::outcome_class;
+using policy = config::error_policy;
+
+namespace {
+
+constexpr time_point start{1h};
+const outcome delivered{outcome_class::delivered};
+const outcome failed{outcome_class::transient, "HTTP 500"};
+const outcome refused{outcome_class::event_final, "too large"};
+
+/// An engine with one HTTP sink, in the middle of a transaction.
+struct bench {
+    explicit bench(engine::aside_start known = {}) : decisions{options()} {
+        decisions.stream_started(lsn{100}, false, std::move(known), 10s, start);
+        REQUIRE(decisions.begin(lsn{200}, 1));
+    }
+
+    static engine::engine_options options() {
+        engine::engine_options made;
+        made.sinks = {{lane_depth::serial, true}};
+        made.hold = 10s;
+        return made;
+    }
+
+    std::optional<engine::event_slot> add(std::uint64_t key, policy on_error = policy::park) {
+        const event::placement to{0, key, 1, true, on_error};
+        return decisions.add(10, {lsn{200}, next++, 0}, {&to, 1});
+    }
+
+    /// Ends the next attempt, of which there must be one.
+    engine::event_slot end(const outcome& seen, time_point at = start) {
+        const auto attempt = decisions.next(0, at);
+        REQUIRE(attempt);
+        decisions.attempt_ended(attempt->token, seen, at);
+        return attempt->event;
+    }
+
+    template <class Request>
+    Request asked(time_point at = start) {
+        auto request = decisions.store_due(at);
+        REQUIRE(request);
+        REQUIRE(std::holds_alternative<Request>(*request));
+        return std::get<Request>(std::move(*request));
+    }
+
+    void put_all(time_point at = start) {
+        const auto request = asked<engine::put_request>(at);
+        std::vector<engine::aside_put_answer> there;
+        for (const auto& row : request.rows)
+            there.push_back({++id, row.state});
+        decisions.put_done(there);
+    }
+
+    engine::engine decisions;
+    std::int32_t next = 0;
+    engine::aside_id id = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a refused event is resolved only when it is durable in the store", "[aside]") {
+    bench one;
+    static_cast<void>(one.add(1));
+    one.decisions.commit(lsn{300});
+    one.end(refused);
+    CHECK(one.decisions.units().safe() == lsn{100});
+    static_cast<void>(one.asked<engine::put_request>());
+    CHECK(one.decisions.units().safe() == lsn{100});
+    one.decisions.store_failed(start);
+    CHECK_FALSE(one.decisions.store_due(start));  // not at once
+    one.put_all(start + 1s);
+    CHECK(one.decisions.units().safe() == lsn{300});
+}
+
+TEST_CASE("with park the key goes on, with park_key it waits behind the parked event", "[aside]") {
+    bench one;
+    const policy chosen = GENERATE(policy::park, policy::park_key);
+    static_cast<void>(one.add(1, chosen));
+    static_cast<void>(one.add(1, chosen));
+    one.end(refused);
+    CHECK(one.decisions.next(0, start).has_value() == (chosen == policy::park));
+    const auto request = one.asked<engine::put_request>();
+    CHECK(request.rows.size() == (chosen == policy::park ? 1 : 2));
+    CHECK(request.rows[0].state == aside_state::parked);
+    CHECK(request.rows[0].holds_key == (chosen == policy::park_key));
+    if (chosen == policy::park_key) CHECK(request.rows[1].state == aside_state::held);
+}
+
+TEST_CASE("a key that fails for long while others flow is set aside, head first", "[aside]") {
+    bench one;
+    static_cast<void>(one.add(1));
+    static_cast<void>(one.add(1));
+    one.end(failed);
+    for (time_point at = start + 1s; at < start + 30s && one.decisions.store().empty(); at += 1s) {
+        static_cast<void>(one.add(2));
+        while (const auto attempt = one.decisions.next(0, at)) {
+            const bool stuck = one.decisions.delivery_at(attempt->token.slot).lane_of.value == 1;
+            one.decisions.attempt_ended(attempt->token, stuck ? failed : delivered, at);
+        }
+    }
+    const auto request = one.asked<engine::put_request>(start + 30s);
+    REQUIRE(request.rows.size() == 2);
+    CHECK(request.rows[0].state == aside_state::held);
+    CHECK(request.rows[0].reason == "HTTP 500");
+}
+
+TEST_CASE("in an outage of the whole sink nothing is set aside, however long it lasts", "[aside]") {
+    bench one;
+    for (std::uint64_t key = 0; key < 20; ++key)
+        static_cast<void>(one.add(key));
+    one.end(delivered);
+    for (time_point at = start + 1s; at < start + 10min; at += 1s) {
+        while (const auto attempt = one.decisions.next(0, at))
+            one.decisions.attempt_ended(attempt->token, failed, at);
+    }
+    CHECK(one.decisions.store().empty());
+    CHECK(one.decisions.sink(0).stalled());
+}
+
+TEST_CASE(
+    "an event that is read again is not sent when the store says that it is parked, dropped "
+    "or waits; one that was delivered is sent again",
+    "[aside]") {
+    engine::aside_start known;
+    const auto state = GENERATE(aside_state::parked, aside_state::dropped, aside_state::held,
+                                aside_state::delivered);
+    known.entries = {{{lsn{200}, 0, 0}, std::uint16_t{0}, state, state == aside_state::held}};
+    if (state == aside_state::held) known.lanes = {{0, {1, lane_key::kind::keyed}, false}};
+    bench one{known};
+    CHECK(one.add(1).has_value() == (state == aside_state::delivered));
+}
+
+TEST_CASE("a held key is live again only when a look into the store finds nothing", "[aside]") {
+    engine::aside_start known;
+    known.lanes = {{0, {1, lane_key::kind::keyed}, false}};
+    bench one{known};
+    static_cast<void>(one.add(1));  // queues behind what the store has
+    CHECK_FALSE(one.decisions.next(0, start));
+    one.put_all();
+    static_cast<void>(one.asked<engine::load_request>());
+    one.decisions.feed({0, {1, lane_key::kind::keyed}, 7, {lsn{50}, 0, 0}, 0, 10, 1});
+    one.decisions.load_done();
+    one.end(delivered);
+    CHECK_FALSE(one.decisions.next(0, start));
+    const auto changes = one.asked<engine::change_request>();
+    CHECK(changes.rows.at(0).state == aside_state::delivered);
+    one.decisions.changes_done();
+    static_cast<void>(one.add(1));
+    static_cast<void>(one.asked<engine::load_request>());
+    one.decisions.load_done();  // nothing yet: one is on its way there
+    CHECK(one.decisions.sink(0).held_lanes() == 1);
+    CHECK_FALSE(one.decisions.next(0, start));
+    one.put_all();
+    static_cast<void>(one.asked<engine::load_request>());
+    one.decisions.load_done();
+    CHECK(one.decisions.sink(0).held_lanes() == 0);
+    const auto live = one.add(1);
+    CHECK(one.decisions.next(0, start)->event == live);
+}
+
+TEST_CASE("a paused sink gets nothing and its wake-ups rest", "[aside]") {
+    bench one;
+    static_cast<void>(one.add(1));
+    one.decisions.set_paused(0, true);
+    CHECK_FALSE(one.decisions.next(0, start));
+    CHECK((one.decisions.sink(0).wake_at() == never));
+    one.decisions.set_paused(0, false);
+    CHECK(one.decisions.next(0, start));
+}
