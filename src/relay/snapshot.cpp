@@ -179,7 +179,9 @@ void relay::add_readiness(admin::snapshot& shown) const {
     }
     for (std::size_t index = 0; stream_ && index < shown.sinks.size(); ++index) {
         const admin::sink_figures& sink = shown.sinks[index];
-        if (sink.paused || now - desk_.counters()[index].moved_at <= moving) continue;
+        // What comes from the store waits for its own key alone.
+        const bool waits = desk_.decisions().sink(index).from_stream() > 0;
+        if (!waits || sink.paused || now - desk_.counters()[index].moved_at <= moving) continue;
         std::string reason = sink.notice;
         if (!sink.stalls.empty()) reason = sink.stalls.front().reason;
         if (reason.empty()) reason = "no answer yet";
