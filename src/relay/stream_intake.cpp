@@ -25,7 +25,7 @@ bool stream_intake::on_frame(postgres::frame&& received) {
         rows_.notices().clear();
     }
     if (more) return *more;
-    fail(std::move(more.error()));
+    fail(more.error());
     return false;
 }
 
