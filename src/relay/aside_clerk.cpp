@@ -128,11 +128,14 @@ void aside_clerk::tell(const engine::aside_put& asked, const postgres::aside_ins
 asio::awaitable<aside_clerk::done> aside_clerk::put(postgres::connection& link,
                                                     engine::put_request request) {
     std::vector<postgres::aside_insert> rows;
-    for (const engine::aside_put& asked : request.rows)
-        rows.push_back(row_of(asked));
-    std::vector<postgres::aside_insert> told = rows;
-    for (postgres::aside_insert& row : told)
-        row.messages = {};
+    std::vector<postgres::aside_insert> told;  // without the messages, which may be large
+    for (const engine::aside_put& asked : request.rows) {
+        postgres::aside_insert row = row_of(asked);
+        intake::row_messages messages = std::move(row.messages);
+        told.push_back(row);
+        row.messages = std::move(messages);
+        rows.push_back(std::move(row));
+    }
     postgres::aside_scope scope = scope_;
     auto there = co_await postgres::put_aside(link, std::move(scope), std::move(rows));
     if (!there) co_return there.error();
