@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "parked_selection.hpp"
+#include "walrelay/postgres/aside_store.hpp"
 #include "walrelay/postgres/catalog.hpp"
 
 namespace walrelay::cli {
@@ -33,11 +34,6 @@ constexpr const char* counts_query =
     "select p.state, p.sink, count(*) from walrelay.parked p where p.slot = $1"
     " and p.system_identifier = (select c.system_identifier from pg_control_system() c)"
     " and p.state in ('held', 'parked') group by 1, 2 order by 1 desc, 2";
-
-constexpr const char* paused_query =
-    "select sink from (select distinct on (m.sink) m.sink, m.action from walrelay.redrive m"
-    " where m.slot = $1 and m.action in ('pause', 'resume') order by m.sink, m.id desc) newest"
-    " where action = 'pause' order by sink";
 
 constexpr const char* misfits_query =
     "select i.id, case when p.id is null then 'there is no such row in walrelay.parked'"
@@ -131,12 +127,13 @@ asio::awaitable<sql_result<std::vector<parked_count>>> count_parked(connection& 
 
 asio::awaitable<sql_result<std::vector<std::string>>> read_paused(connection& link,
                                                                   const std::string& slot) {
-    parameters values{slot};
-    const auto rows = co_await link.query(paused_query, values);
-    if (!rows) co_return rows.error();
+    std::string of_slot = slot;
+    const auto marks = co_await postgres::read_pauses(link, std::move(of_slot));
+    if (!marks) co_return marks.error();
     std::vector<std::string> sinks;
-    for (std::size_t row = 0; row < rows->size(); ++row)
-        sinks.emplace_back(rows->text(row, 0));
+    for (const postgres::pause_mark& mark : *marks) {
+        if (mark.paused) sinks.push_back(mark.sink);
+    }
     co_return sinks;
 }
 
