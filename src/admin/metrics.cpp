@@ -90,6 +90,9 @@ std::string to_metrics(const snapshot& state) {
                              static_cast<double>(state.replay_events)));
     families.push_back(
         gauge("walrelay_ready", "1 while /readyz answers 200.", state.ready ? 1 : 0));
+    families.push_back(gauge("walrelay_reload_failed",
+                             "1 when the last reload changed nothing, as something was wrong.",
+                             state.reload_fault.empty() ? 0 : 1));
     families.push_back(gauge("walrelay_loop_latency_seconds",
                              "How late the event loop was in the last second.",
                              state.loop_latency_seconds));

@@ -162,6 +162,8 @@ public:
         return acceptor_.local_endpoint(failure).port();
     }
 
+    void set_token(std::string token) override { shared_->token = std::move(token); }
+
 private:
     void accept() {
         acceptor_.async_accept(

@@ -43,6 +43,7 @@ std::string to_json(const snapshot& state) {
                        {"ready", state.ready},
                        {"not_ready_because", state.not_ready_because},
                        {"halt", state.halt},
+                       {"reload_fault", state.reload_fault},
                        {"received", to_string(state.received)},
                        {"safe", to_string(state.safe)},
                        {"recorded", to_string(state.recorded)},

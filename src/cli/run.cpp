@@ -45,6 +45,10 @@ spdlog::level::level_enum level_of(config::log_level level) {
     return spdlog::level::err;
 }
 
+void use_level(const config::log& options) {
+    spdlog::set_level(level_of(options.level));
+}
+
 /// Logs go to stderr: stdout belongs to the sink of that name.
 void set_up_log(const config::log& options) {
     auto logger =
@@ -55,9 +59,18 @@ void set_up_log(const config::log& options) {
                                ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%*"})"
                                : "%Y-%m-%dT%H:%M:%S.%eZ %-8l %v");
     logger->set_formatter(std::move(formatter));
-    logger->set_level(level_of(options.level));
     logger->flush_on(spdlog::level::debug);
     spdlog::set_default_logger(std::move(logger));
+    use_level(options);
+}
+
+std::optional<config::model> read_again(const std::string& file) {
+    config::reading read = config::read_file(file);
+    for (const config::problem& problem : read.problems)
+        spdlog::error("{}", problem.line());
+    for (const config::problem& warning : read.warnings)
+        spdlog::warn("{}", warning.line());
+    return std::move(read.model);
 }
 
 }  // namespace
@@ -72,7 +85,8 @@ exit_code run(const common_options& options) {
     for (const config::problem& warning : read.warnings)
         spdlog::warn("{}", warning.line());
     spdlog::info("walrelay {} with {}", WALRELAY_VERSION, options.config_file);
-    relay::relay process{std::move(*read.model)};
+    const std::string file = options.config_file;
+    relay::relay process{std::move(*read.model), {[file] { return read_again(file); }, use_level}};
     return static_cast<exit_code>(process.run());
 }
 

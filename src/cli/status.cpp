@@ -58,6 +58,7 @@ admin::snapshot snapshot_of(const json& body) {
     for (const auto& reason : body.value("not_ready_because", json::array()))
         shown.not_ready_because.push_back(reason.get<std::string>());
     shown.halt = body.value("halt", "");
+    shown.reload_fault = body.value("reload_fault", "");
     shown.received = position(body, "received");
     shown.safe = position(body, "safe");
     shown.recorded = position(body, "recorded");

@@ -66,6 +66,8 @@ void add_relay(std::string& out, const admin::snapshot& relay) {
     for (const auto& sink : relay.sinks)
         add_sink(out, sink);
     if (!relay.halt.empty()) add(out, "halt", printable(relay.halt, 600));
+    if (!relay.reload_fault.empty())
+        add(out, "reload", "refused: " + printable(relay.reload_fault, 600));
 }
 
 void add_database(std::string& out, const status_facts& found) {

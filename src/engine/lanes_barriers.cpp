@@ -92,6 +92,13 @@ void lanes::close_barriers(delivery_index at, const outcome& seen, const directi
     one.sink_probe = one.target_probe = false;
 }
 
+void lanes::probe_now(time_point now) {
+    barrier_.until = std::min(barrier_.until, now);
+    for (auto& [target, shut] : targets_)
+        shut.until = std::min(shut.until, now);
+    if (!targets_.empty()) targets_due_ = std::min(targets_due_, now);
+}
+
 void lanes::open_sink() {
     barrier_.failures = 0;
     barrier_.probe = no_delivery;

@@ -22,17 +22,19 @@ event::row_position position_of(const pgoutput::message_emitted& message,
 std::optional<std::string> size_fault(std::size_t bytes, std::uint64_t limit_bytes) {
     if (bytes <= limit_bytes) return std::nullopt;
     return "it has " + std::to_string(bytes) + " bytes, limits.event_bytes is " +
-           std::to_string(limit_bytes) + ". Raise it and restart the relay. " + step_over_mend;
+           std::to_string(limit_bytes) + ". Raise it and reload the file (SIGHUP). " +
+           step_over_mend;
 }
 
 std::string unmapped_fault(const std::string& broken) {
     return broken +
-           ". Rows keep the columns that they were written with: correct the route and restart the "
-           "relay, or give these rows up with a route `to: none` as the table's only one";
+           ". Rows keep the columns that they were written with: correct the route and reload the "
+           "file (SIGHUP), or give these rows up with a route `to: none` as the table's only one";
 }
 
 std::string no_route_fault(const event::table_plan& plan, event::row_position::origin what) {
-    std::string text = "no route takes it; add one and restart the relay (`to: none` discards)";
+    std::string text =
+        "no route takes it; add one and reload the file by SIGHUP (`to: none` discards)";
     if (what == event::row_position::origin::row) {
         text +=
             ". ALTER PUBLICATION … DROP TABLE " + printable(plan.table()) + " keeps later rows out";

@@ -38,7 +38,11 @@ intake::intake(const config::model& model, const event::router& routes, engine::
 }
 
 result<bool> intake::take(pgoutput::frame&& received) {
-    if (stopped()) return false;
+    if (stopped()) {
+        kept_back_ = std::move(received);
+        paused_ = true;
+        return false;
+    }
     auto read = reader_.read(received.bytes());
     if (!read) {
         return error{"read", "the replication stream",
@@ -61,6 +65,17 @@ result<bool> intake::take(pgoutput::frame&& received) {
     }
     paused_ = stopped() || !decisions_.wants_rows();
     return !paused_;
+}
+
+result<void> intake::go_on() {
+    stopping_ = false;
+    if (!kept_back_) return {};
+    pgoutput::frame next = std::move(*kept_back_);
+    kept_back_.reset();
+    const auto taken = take(std::move(next));
+    paused_ = true;  // the stream is, since that frame came
+    if (!taken) return taken.error();
+    return {};
 }
 
 void intake::begin_unit(lsn commit_lsn, std::int64_t commit_time_us) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <spdlog/spdlog.h>
+#include <boost/asio/post.hpp>
 
 #include "walrelay/core/escape.hpp"
 #include "walrelay/engine/retry_policy.hpp"
@@ -12,6 +13,9 @@
 namespace walrelay::relay {
 
 namespace {
+
+/// So long what is on the wire may end by itself.
+constexpr duration natural_end = std::chrono::seconds{10};
 
 /// A broker that refuses a record has already taken its successors: where those of its key must
 /// stay behind, one of them is in flight at a time.
@@ -49,28 +53,63 @@ std::string event_name::text() const {
     return text;
 }
 
-dispatcher::dispatcher(const config::model& model, std::uint64_t seed,
-                       std::function<void()> changed)
-    : model_{model},
+dispatcher::dispatcher(boost::asio::io_context& loop, const config::model& model,
+                       std::uint64_t seed, std::function<void()> changed)
+    : loop_{loop},
+      model_{model},
+      seed_{seed},
       changed_{std::move(changed)},
-      engine_{options_of(model, seed)},
+      engine_{std::in_place, options_of(model, seed)},
       counters_{model.sinks.size()} {}
 
-result<void> dispatcher::open_sinks(boost::asio::io_context& loop) {
-    for (std::size_t index = 0; index < model_.sinks.size(); ++index) {
-        auto made = sink::make(loop, model_.sinks[index], index, model_.limits, *this);
+result<dispatcher::sinks> dispatcher::make_sinks(const config::model& model) {
+    sinks all;
+    for (std::size_t index = 0; index < model.sinks.size(); ++index) {
+        auto made = sink::make(loop_, model.sinks[index], index, model.limits, *this);
         if (!made) return made.error();
         const auto order = (*made)->order();
         if ((order == sink::ordering::serial) !=
-            std::holds_alternative<config::http_sink>(model_.sinks[index].kind)) {
+            std::holds_alternative<config::http_sink>(model.sinks[index].kind)) {
             throw std::logic_error{"a sink keeps order in another way than the engine was told"};
         }
-        sinks_.push_back(std::move(*made));
+        all.push_back(std::move(*made));
     }
-    return {};
+    return all;
+}
+
+void dispatcher::replace_sinks(sinks fresh, time_point now) {
+    successors_ = std::move(fresh);
+    successors_wait_until_ = now + natural_end;
+}
+
+void dispatcher::change_over(time_point now) {
+    for (std::size_t index = 0; index < successors_.size(); ++index) {
+        if (!successors_[index] || sinks_[index]->in_flight() > 0) continue;
+        // What calls us may stand in a call of the old one to its listener.
+        boost::asio::post(loop_, [old = std::move(sinks_[index])] {});
+        sinks_[index] = std::move(successors_[index]);
+        counters_[index].notice.clear();
+        engine_->probe_now(index, now);
+    }
+    if (std::all_of(successors_.begin(), successors_.end(), [](const auto& one) { return !one; }))
+        return successors_.clear();
+    if (now < successors_wait_until_) return;
+    successors_wait_until_ = never;
+    for (std::size_t index = 0; index < successors_.size(); ++index) {
+        if (successors_[index]) sinks_[index]->purge();
+    }
+}
+
+void dispatcher::begin_anew(sinks fresh) {
+    engine_.emplace(options_of(model_, seed_));
+    sinks_ = std::move(fresh);
+    successors_.clear();
+    for (sink_counters& one : counters_)
+        one.notice.clear();
 }
 
 void dispatcher::pump(time_point now) {
+    if (!successors_.empty()) change_over(now);
     if (sending_) {
         for (std::size_t index = 0; index < sinks_.size(); ++index)
             pump_sink(index, now);
@@ -78,7 +117,7 @@ void dispatcher::pump(time_point now) {
     free_released();
     for (std::size_t index = 0; index < counters_.size(); ++index) {
         // What the store brought waits for its own key, and holds nothing up.
-        if (engine_.sink(index).from_stream() == 0) counters_[index].moved_at = now;
+        if (engine_->sink(index).from_stream() == 0) counters_[index].moved_at = now;
     }
 }
 
@@ -91,10 +130,11 @@ void dispatcher::pump_sink(std::size_t index, time_point now) {
     static const engine::outcome delivered{engine::outcome_class::delivered};
     engine::outcome refusal;
     while (true) {
-        const bool room = sinks_[index]->has_room();
-        engine_.set_room(index, room);
+        const bool waits = !successors_.empty() && successors_[index];
+        const bool room = !waits && sinks_[index]->has_room();
+        engine_->set_room(index, room);
         if (!room) return;
-        const auto next = engine_.next(index, now);
+        const auto next = engine_->next(index, now);
         if (!next) return;
         const intake::stored_event& stored = store_.at(next->event);
         if (const auto wrong = intake::size_fault(stored.bytes, model_.limits.event_bytes)) {
@@ -116,7 +156,7 @@ void dispatcher::pump_sink(std::size_t index, time_point now) {
                 ended(index, next->token, delivered, now);
                 break;
             case sink::admission::full:
-                engine_.sent_back(next->token);
+                engine_->sent_back(next->token);
                 return;
             case sink::admission::refused:
                 ended(index, next->token, refusal, now);
@@ -151,17 +191,17 @@ void dispatcher::ended(std::size_t sink, engine::attempt_token token,
             ++count.unknown;
             break;
     }
-    engine_.attempt_ended(token, outcome, now);
+    engine_->attempt_ended(token, outcome, now);
 }
 
 void dispatcher::free_released() {
-    for (const engine::event_slot slot : engine_.take_released())
+    for (const engine::event_slot slot : engine_->take_released())
         store_.release(slot);
 }
 
 void dispatcher::stream_lost() {
     stop_sending();
-    engine_.stream_lost();
+    engine_->stream_lost();
     for (const auto& one : sinks_)
         one->purge();
     free_released();

@@ -37,10 +37,11 @@ void rethrow(std::exception_ptr failure) {
 
 }  // namespace
 
-relay::relay(config::model model)
+relay::relay(config::model model, configuration_file file)
     : model_{std::move(model)},
+      file_{std::move(file)},
       loop_{1},
-      desk_{model_, random_seed(), [this] { changed(); }},
+      desk_{loop_, model_, random_seed(), [this] { changed(); }},
       clerk_{model_, desk_},
       recorder_{loop_.get_executor(), model_.source, desk_.decisions(), clerk_,
                 recorder_events{[this] { changed(); },
@@ -57,6 +58,7 @@ relay::relay(config::model model)
                                     wakeup_.notify();
                                 }}},
       signals_{loop_, SIGTERM, SIGINT},
+      hangups_{loop_, SIGHUP},
       timer_{loop_},
       wakeup_{loop_.get_executor()} {}
 
@@ -66,7 +68,9 @@ result<void> relay::open_all() {
     auto routes = event::router::make(model_);
     if (!routes) return routes.error();
     routes_.emplace(std::move(*routes));
-    if (auto opened = desk_.open_sinks(loop_); !opened) return opened.error();
+    auto sinks = desk_.make_sinks(model_);
+    if (!sinks) return sinks.error();
+    desk_.use_sinks(std::move(*sinks));
     if (model_.admin.listen.empty()) return {};
     auto listening = admin::server::open(loop_, model_.admin, [this] { return snapshot(); });
     if (!listening) return listening.error();
@@ -84,6 +88,7 @@ int relay::run() {
     }
     asio::co_spawn(loop_, live(), rethrow);
     asio::co_spawn(loop_, watch_signals(), rethrow);
+    asio::co_spawn(loop_, watch_reloads(), rethrow);
     asio::co_spawn(loop_, beat(), rethrow);
     try {
         loop_.run();
@@ -117,8 +122,10 @@ int relay::show_broken_invariant(const char* promise) {
 
 asio::awaitable<void> relay::live() {
     while (!stopping_) {
+        if (pending_) use_new_map();
         const ending last = co_await connect_and_stream();
         if (last.what == ending::next::stop) break;
+        if (last.what == ending::next::reload) continue;
         if (last.what == ending::next::give_up) {
             exit_code_ = last.exit_code;
             out_of_reach_since_.reset();
@@ -201,6 +208,7 @@ asio::awaitable<void> relay::beat() {
         if (loop_latency_ > heartbeat) due = now;
         give_up_if_out_of_reach(now);
         recorder_.close_idle(now);
+        if (desk_.replaces_sinks()) tick();
         stalls_.look(snapshot());
         spdlog::default_logger_raw()->flush();  // lines that a slow reader did not take at once
         note_halt();

@@ -21,7 +21,6 @@ constexpr std::uint32_t barren_streams_max = 3;
 constexpr duration drain_limit = std::chrono::seconds{10};
 constexpr duration server_shutdown_grace = std::chrono::seconds{5};
 constexpr duration last_record_limit = std::chrono::seconds{2};
-constexpr duration catalog_period = std::chrono::seconds{10};
 /// What is due already, and was not done, waits for something else (a sink that is full, a record
 /// under way): asking again at once would only spin.
 constexpr duration shortest_timer = std::chrono::milliseconds{5};
@@ -56,6 +55,7 @@ asio::awaitable<relay::ending> relay::connect_and_stream() {
     const ending acquired = co_await acquire(std::move(*link), std::move(facts));
     if (acquired.what != ending::next::stop || !stream_) co_return acquired;
     ending streamed = co_await stream_until_end();
+    if (streamed.what == ending::next::reload) co_return streamed;
     const bool fruitful =
         desk_.decisions().units().safe() > safe_at_start_ || now() - stream_start_ > fruitful_life;
     failures_ = fruitful ? 0 : failures_;
@@ -176,6 +176,12 @@ asio::awaitable<relay::ending> relay::stream_until_end() {
             co_await let_server_stop();
             co_return ending{ending::next::retry};
         }
+        if (pending_) {
+            const bool ready = co_await make_way_for_new_map();
+            if (!ready) continue;
+            co_await leave_stream(true);
+            co_return ending{ending::next::reload};
+        }
         co_await probe_server();
         co_await look_for_pauses();
         co_await check_catalog();
@@ -185,7 +191,7 @@ asio::awaitable<relay::ending> relay::stream_until_end() {
 /// What was read is delivered, the transaction that is being read to its end, then all is recorded.
 asio::awaitable<void> relay::drain(time_point deadline) {
     intake_->rows().stop_at_commit();
-    recorder_.stop_reading();
+    recorder_.set_reading(false);
     const engine::engine& decisions = desk_.decisions();
     while (now() < deadline && !stream_end_ && !taken_over_) {
         tick();
@@ -194,16 +200,22 @@ asio::awaitable<void> relay::drain(time_point deadline) {
             break;  // the rest waits for a sink that doesn't take it
         co_await wait_until(deadline);
     }
+    co_await record_all();
+    if (!decisions.idle()) {
+        spdlog::info("{} events are not delivered; they come again after the restart",
+                     decisions.unresolved_events());
+    }
+}
+
+/// Nothing is sent any more, and what is safe is recorded, unless that takes too long.
+asio::awaitable<void> relay::record_all() {
+    const engine::engine& decisions = desk_.decisions();
     desk_.stop_sending();
     const time_point last = now() + last_record_limit;
     while (now() < last) {
         recorder_.tick(now(), true);
         if (!recorder_.busy() && decisions.progress().recorded() >= decisions.units().safe()) break;
         co_await wait_until(last);
-    }
-    if (!decisions.idle()) {
-        spdlog::info("{} events are not delivered; they come again after the restart",
-                     decisions.unresolved_events());
     }
 }
 
@@ -256,95 +268,6 @@ asio::awaitable<void> relay::leave_stream(bool tell_last_status) {
     while (desk_.decisions().in_flight() > 0 && !stopping_) {
         co_await wakeup_.wait(now() + std::chrono::milliseconds{20});
     }
-}
-
-/// While nothing moves, the server's stop can only be seen by asking it. The connection isn't kept:
-/// an idle one would hold up a smart shutdown.
-asio::awaitable<void> relay::probe_server() {
-    const bool nothing_moves = !desk_.moves(now(), probe_period);
-    if (!(nothing_moves || intake_->rows().paused()) || now() - last_probe_ < probe_period)
-        co_return;
-    last_probe_ = now();
-    const bool stopping = co_await server_is_stopping(loop_.get_executor(), model_.source);
-    if (stopping) {
-        server_stopping_ = true;
-        wakeup_.notify();
-    }
-}
-
-/// While a paused sink keeps a limit full nothing is read, also no mark that would resume it.
-asio::awaitable<void> relay::look_for_pauses() {
-    const engine::engine& decisions = desk_.decisions();
-    bool any_paused = false;
-    for (std::size_t index = 0; index < model_.sinks.size(); ++index)
-        any_paused = any_paused || decisions.sink(index).paused();
-    if (!any_paused || !intake_->rows().paused() || now() - last_pause_look_ < probe_period)
-        co_return;
-    last_pause_look_ = now();
-    postgres::connect_options options = link_options(model_.source, "check");
-    options.timeout = probe_timeout;
-    auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
-    if (!link) co_return;
-    std::string slot = model_.source.slot;
-    const auto marks = co_await postgres::read_pauses(**link, std::move(slot));
-    if (!marks || !stream_) co_return;
-    set_pauses(*marks);
-    tick();
-}
-
-/// By the newest mark of each sink.
-void relay::set_pauses(const std::vector<postgres::pause_mark>& marks) {
-    intake::pause_marks newest;
-    newest.newest.resize(model_.sinks.size());
-    for (std::size_t index = 0; index < model_.sinks.size(); ++index) {
-        const auto found = std::find_if(marks.begin(), marks.end(), [&](const auto& mark) {
-            return mark.sink == model_.sinks[index].name;
-        });
-        const bool paused = found != marks.end() && found->paused;
-        if (paused != desk_.decisions().sink(index).paused()) {
-            spdlog::warn("sink {} {}", model_.sinks[index].name,
-                         paused ? "is paused by an operator" : "goes on, by an operator");
-        }
-        desk_.decisions().set_paused(index, paused);
-        if (found != marks.end()) newest.newest[index] = found->mark;
-    }
-    intake_->rows().set_pauses(std::move(newest));
-}
-
-/// Slot and publications, seldom and only if the WAL has moved. An error that ends the stream, or
-/// nothing.
-asio::awaitable<void> relay::check_catalog() {
-    const std::uint64_t wal_end = desk_.decisions().acknowledgements().wal_end().value;
-    if (now() - last_catalog_check_ < catalog_period || wal_end == publications_checked_at_)
-        co_return;
-    last_catalog_check_ = now();
-    publications_checked_at_ = wal_end;
-    postgres::connect_options options = link_options(model_.source, "check");
-    options.timeout = probe_timeout;
-    auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
-    if (!link) co_return;  // the stream itself shows what matters
-    auto slot = co_await postgres::read_slot(**link, model_.source.slot);
-    if (slot && *slot) {
-        slot_retained_bytes_ = (*slot)->retained_bytes;
-        if ((*slot)->wal_status == "unreserved") {
-            spdlog::error(
-                "slot {} is about to be lost: wal_status is unreserved, it holds {} bytes of WAL",
-                model_.source.slot, slot_retained_bytes_);
-        }
-    }
-    auto published = co_await postgres::read_publications(**link, model_.source.publications);
-    if (!published) co_return;
-    auto wrong = judge_publications(*published, model_, *routes_);
-    if (!wrong) wrong = unpublished_route(*published, model_);
-    const std::string text = wrong ? wrong->text() : "";
-    if (text != trouble_) {
-        if (wrong) {
-            spdlog::error("{}", text);
-        } else {
-            spdlog::info("the publication is as it should be again");
-        }
-    }
-    trouble_ = text;
 }
 
 relay::ending relay::ending_of(const postgres::sql_error& failure) {

@@ -82,6 +82,7 @@ admin::snapshot relay::snapshot() const {
     shown.slot = model_.source.slot;
     shown.state = decisions.halted() && stream_ ? "halted" : state_;
     shown.halt = halt_text_;
+    shown.reload_fault = reload_fault_;
     shown.received = decisions.units().received();
     shown.safe = decisions.units().safe();
     shown.recorded = decisions.progress().recorded();

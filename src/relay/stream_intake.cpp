@@ -18,15 +18,24 @@ stream_intake::stream_intake(const config::model& model, const event::router& ro
 
 bool stream_intake::on_frame(postgres::frame&& received) {
     if (failed_) return false;
-    auto more = rows_.take(std::move(received));
-    if (!rows_.notices().empty()) {
-        for (const std::string& notice : rows_.notices())
-            spdlog::warn("{}", notice);
-        rows_.notices().clear();
-    }
+    const auto more = rows_.take(std::move(received));
+    if (!rows_.notices().empty()) show_notices();
     if (more) return *more;
     fail(more.error());
     return false;
+}
+
+void stream_intake::go_on() {
+    if (failed_) return;
+    const auto done = rows_.go_on();
+    show_notices();
+    if (!done) fail(done.error());
+}
+
+void stream_intake::show_notices() {
+    for (const std::string& notice : rows_.notices())
+        spdlog::warn("{}", notice);
+    rows_.notices().clear();
 }
 
 void stream_intake::fail(error why) {

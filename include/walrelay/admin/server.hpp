@@ -25,6 +25,9 @@ public:
 
     /// The port that was taken, for `listen: 127.0.0.1:0`.
     [[nodiscard]] virtual std::uint16_t port() const noexcept = 0;
+
+    /// Of requests from now on; empty: none is needed.
+    virtual void set_token(std::string token) = 0;
 };
 
 /// The body of GET /status.

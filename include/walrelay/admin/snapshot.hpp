@@ -49,7 +49,8 @@ struct snapshot {
     std::string state;  ///< "waiting for the slot", "streaming", "halted"…
     bool ready = false;
     std::vector<std::string> not_ready_because;  ///< empty when ready
-    std::string halt;  ///< table, id, LSN, reason and the way on; empty when not halted
+    std::string reload_fault;  ///< why the last reload changed nothing; empty when it did, or none
+    std::string halt;          ///< table, id, LSN, reason and the way on; empty when not halted
 
     lsn received;
     lsn safe;

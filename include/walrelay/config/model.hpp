@@ -20,6 +20,8 @@ struct position {
     std::string file;
     int line = 0;
     int column = 0;
+
+    friend bool operator==(const position&, const position&) = default;
 };
 
 /// "file:line:column"
@@ -107,13 +109,19 @@ struct mapped_shape {
     bool debezium = false;
     std::set<std::string>
         secret_headers{};  ///< names in `header_values` whose values hold a secret
+
+    friend bool operator==(const mapped_shape&, const mapped_shape&) = default;
 };
 
 /// The table has the columns of walrelay.outbox. Messages are read as rows of this shape too.
-struct walrelay_shape {};
+struct walrelay_shape {
+    friend bool operator==(const walrelay_shape&, const walrelay_shape&) = default;
+};
 
 /// walrelay.dispatch: pushes of workflows.
-struct push_shape {};
+struct push_shape {
+    friend bool operator==(const push_shape&, const push_shape&) = default;
+};
 
 /// `on_event_error:`, for events that can't be delivered whatever is tried.
 enum class error_policy : std::uint8_t {
@@ -126,6 +134,8 @@ enum class error_policy : std::uint8_t {
 struct retry {
     std::uint32_t max_attempts = 0;
     std::chrono::milliseconds max_age{0};  ///< since the first failure
+
+    friend bool operator==(const retry&, const retry&) = default;
 };
 
 /// `routes:` entry. The first route whose `from` and `where` match a row takes it.
@@ -143,6 +153,8 @@ struct route {
     std::vector<std::string> topics;  ///< globs that a topic must match; empty: any
     error_policy on_event_error = error_policy::park;
     position at;
+
+    friend bool operator==(const route&, const route&) = default;
 };
 
 /// `limits:`
@@ -152,6 +164,8 @@ struct limits {
     std::uint64_t replay_events = 50'000;
     std::uint64_t event_bytes = 1ULL << 20;
     std::chrono::milliseconds hold{30'000};  ///< then a key that fails alone is set aside
+
+    friend bool operator==(const limits&, const limits&) = default;
 };
 
 /// `admin:`; no listener when `listen` is empty.

@@ -121,6 +121,9 @@ public:
     /// changes nothing.
     void set_room(std::size_t sink, bool room) noexcept { sinks_[sink].set_room(room); }
 
+    /// The sink was made anew: what stalls is tried again at once.
+    void probe_now(std::size_t sink, time_point now) { sinks_[sink].probe_now(now); }
+
     /// By an operator's mark.
     void set_paused(std::size_t sink, bool paused) noexcept { sinks_[sink].set_paused(paused); }
 

@@ -83,6 +83,9 @@ public:
 
     void set_room(bool room) noexcept { full_ = !room; }
 
+    /// The sink is another one than the one that failed: stalls are probed at once.
+    void probe_now(time_point now);
+
     /// An operator's wish: while paused nothing is sent, and nothing is read back.
     void set_paused(bool paused) noexcept { paused_ = paused; }
 

@@ -30,7 +30,7 @@ namespace walrelay::intake {
 /// How an operator gives a row up.
 inline constexpr const char* step_over_mend =
     "To step over it, put a route for it before the others, with `where` and `to: none`, and "
-    "restart the relay";
+    "reload the file (SIGHUP)";
 
 /// Of a row or message that no route takes: both mends.
 [[nodiscard]] std::string no_route_fault(const event::table_plan& plan,

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,8 +51,13 @@ public:
     /// What the sinks were told last; before the first frame.
     void set_pauses(pause_marks pauses) { pauses_ = std::move(pauses); }
 
-    /// No row of a new transaction is taken any more; the open one is read to its end.
+    /// No row of a new transaction is taken any more; the open one is read to its end. What comes
+    /// after it is kept back, or not taken.
     void stop_at_commit() noexcept { stopping_ = true; }
+
+    /// Takes stop_at_commit() back: what was kept back is taken, and the rest follows once the
+    /// caller has seen that paused() may end. An error: as of take().
+    [[nodiscard]] result<void> go_on();
 
     /// Between transactions, with stop_at_commit() said: nothing more will be taken.
     [[nodiscard]] bool stopped() const noexcept { return stopping_ && !reader_.open_transaction(); }
@@ -93,6 +99,7 @@ private:
     std::uint32_t next_message_ = 0;  ///< ordinal in the open transaction
     bool resolved_before_ = false;    ///< the open transaction's rows were resolved earlier
     bool stopping_ = false;
+    std::optional<pgoutput::frame> kept_back_;  ///< came between transactions, while stopping
     bool paused_ = false;
 };
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,10 +46,28 @@ class dispatcher final : public sink::listener {
 public:
     /// `changed` is called after outcomes, on the loop: the time to read on, record and
     /// acknowledge.
-    dispatcher(const config::model& model, std::uint64_t seed, std::function<void()> changed);
+    dispatcher(boost::asio::io_context& loop, const config::model& model, std::uint64_t seed,
+               std::function<void()> changed);
 
-    /// Makes the sinks. Errors name the sink.
-    [[nodiscard]] result<void> open_sinks(boost::asio::io_context& loop);
+    /// In the order of the sink map.
+    using sinks = std::vector<std::unique_ptr<sink::sink>>;
+
+    /// Makes the sinks of `model`, which may be another than the present one. Errors name the sink.
+    [[nodiscard]] result<sinks> make_sinks(const config::model& model);
+
+    void use_sinks(sinks made) noexcept { sinks_ = std::move(made); }
+
+    /// Each takes its place when the present one has nothing on the wire; until then nothing is
+    /// sent to it. So an older record never follows a newer one out of two sinks. One that doesn't
+    /// get there gives up what it has.
+    void replace_sinks(sinks fresh, time_point now);
+
+    /// Some have not taken their place yet: pump() looks.
+    [[nodiscard]] bool replaces_sinks() const noexcept { return !successors_.empty(); }
+
+    /// The model is another one: an engine for it in place of the old (references stay good), and
+    /// other sinks. Only without a stream, and with nothing on the wire.
+    void begin_anew(sinks fresh);
 
     /// Sends what may be sent now.
     void pump(time_point now);
@@ -68,9 +87,9 @@ public:
     /// The stream is gone: forgets what is not on the wire.
     void stream_lost();
 
-    [[nodiscard]] engine::engine& decisions() noexcept { return engine_; }
+    [[nodiscard]] engine::engine& decisions() noexcept { return *engine_; }
 
-    [[nodiscard]] const engine::engine& decisions() const noexcept { return engine_; }
+    [[nodiscard]] const engine::engine& decisions() const noexcept { return *engine_; }
 
     [[nodiscard]] intake::event_store& events() noexcept { return store_; }
 
@@ -91,19 +110,23 @@ public:
 
 private:
     void pump_sink(std::size_t index, time_point now);
+    void change_over(time_point now);
     void ended(std::size_t sink, engine::attempt_token token, const engine::outcome& outcome,
                time_point now);
 
+    boost::asio::io_context& loop_;
     const config::model& model_;
+    const std::uint64_t seed_;
     std::function<void()> changed_;
-    engine::engine engine_;
+    std::optional<engine::engine> engine_;  ///< always there; see begin_anew()
     intake::event_store store_;
     std::vector<sink_counters> counters_;
     event::record record_;  ///< used again for each attempt
     std::uint64_t epoch_ = 0;
     bool sending_ = false;
-    std::vector<std::unique_ptr<sink::sink>>
-        sinks_;  ///< first to go: the frames outlive what points to them
+    sinks sinks_;       ///< before them to go: the frames outlive what points to them
+    sinks successors_;  ///< null: has taken its place; empty: all have
+    time_point successors_wait_until_ = never;
 };
 
 }  // namespace walrelay::relay

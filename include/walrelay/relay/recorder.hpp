@@ -49,8 +49,8 @@ public:
     /// also before its time.
     void tick(time_point now, bool at_once = false);
 
-    /// The relay stops: nothing is read back from the store any more.
-    void stop_reading() noexcept { reads_ = false; }
+    /// Whether held rows are read back from the store; they are from begin() on.
+    void set_reading(bool reads) noexcept { reads_ = reads; }
 
     void close_idle(time_point now);
     /// The slot is lost or given up: no new write. Waits for the one that is under way.

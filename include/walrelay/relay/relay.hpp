@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,10 +25,17 @@
 
 namespace walrelay::relay {
 
+/// The sink map's file, for whoever may read it again.
+struct configuration_file {
+    /// Nothing: it has errors, which were logged.
+    std::function<std::optional<config::model>()> read;
+    std::function<void(const config::log&)> use_log;
+};
+
 /// One process, one slot. Everything runs on one io_context and one thread.
 class relay {
 public:
-    explicit relay(config::model model);
+    relay(config::model model, configuration_file file);
     ~relay();
 
     /// Until a signal, or a reason to give up. The answer is the exit code of README.
@@ -36,7 +44,7 @@ public:
 private:
     /// How one connection ended, and what follows.
     struct ending {
-        enum class next : std::uint8_t { retry, wait_for_slot, stop, give_up };
+        enum class next : std::uint8_t { retry, wait_for_slot, reload, stop, give_up };
         next what = next::retry;
         int exit_code = 0;
         bool seldom = false;  ///< retry, but no oftener than every minute: it doesn't mend itself
@@ -45,6 +53,7 @@ private:
     // relay.cpp: the life of the process
     boost::asio::awaitable<void> live();
     boost::asio::awaitable<void> watch_signals();
+    boost::asio::awaitable<void> watch_reloads();
     boost::asio::awaitable<void> beat();
     int show_broken_invariant(const char* promise);
     void give_up_if_out_of_reach(time_point now);
@@ -58,13 +67,10 @@ private:
                                            server_facts facts);
     boost::asio::awaitable<ending> stream_until_end();
     boost::asio::awaitable<void> drain(time_point deadline);
+    boost::asio::awaitable<void> record_all();
     boost::asio::awaitable<void> let_server_stop();
     boost::asio::awaitable<void> wait_until(time_point deadline);
     boost::asio::awaitable<void> leave_stream(bool tell_last_status);
-    boost::asio::awaitable<void> probe_server();
-    boost::asio::awaitable<void> look_for_pauses();
-    void set_pauses(const std::vector<postgres::pause_mark>& marks);
-    boost::asio::awaitable<void> check_catalog();
     [[nodiscard]] ending ending_of(const postgres::sql_error& failure);
     [[nodiscard]] ending refused(const engine::start_refusal& refusal);
     void tick();
@@ -72,12 +78,36 @@ private:
     void arm_timer();
     void note_halt();
 
+    // upkeep.cpp: while it flows
+    boost::asio::awaitable<void> probe_server();
+    boost::asio::awaitable<void> look_for_pauses();
+    void set_pauses(const std::vector<postgres::pause_mark>& marks);
+    boost::asio::awaitable<void> check_catalog();
+
+    // reload.cpp: another sink map
+    struct new_map {
+        config::model model;
+        event::router routes;
+        dispatcher::sinks sinks;
+    };
+
+    void reload();
+    void use_new_settings();
+    void use_new_map();
+    void reloaded(const char* what);
+    void refuse_reload(const std::string& why);
+    boost::asio::awaitable<bool> make_way_for_new_map();
+    boost::asio::awaitable<std::optional<std::string>> misfit_of_new_map();
+    [[nodiscard]] bool must_leave() const;
+    [[nodiscard]] bool window_is_empty() const;
+
     // snapshot.cpp: what is shown
     [[nodiscard]] admin::snapshot snapshot() const;
     void add_readiness(admin::snapshot& shown) const;
     void add_sinks(admin::snapshot& shown) const;
 
-    const config::model model_;
+    config::model model_;
+    const configuration_file file_;
     boost::asio::io_context loop_;
     std::optional<event::router> routes_;
     dispatcher desk_;
@@ -87,6 +117,7 @@ private:
     intake::intake_counters received_;
     std::unique_ptr<admin::server> admin_;
     boost::asio::signal_set signals_;
+    boost::asio::signal_set hangups_;
     boost::asio::steady_timer timer_;
     wakeup wakeup_;
 
@@ -103,6 +134,8 @@ private:
     std::string state_ = "starting";
     std::string trouble_;  ///< why it doesn't stream, or which rows would never come
     std::string halt_text_;
+    std::string reload_fault_;                          ///< why the last reload changed nothing
+    std::optional<new_map> pending_;                    ///< for when there is no stream
     bool halted_by_sink_ = false;                       ///< what halt_text_ tells of
     std::optional<postgres::server_identity> history_;  ///< of the stream before this one
     bool has_streamed_ = false;

@@ -24,12 +24,17 @@ public:
 
     [[nodiscard]] intake::intake& rows() noexcept { return rows_; }
 
+    /// After rows().stop_at_commit(); the stream is to be resumed when rows() isn't paused any
+    /// more.
+    void go_on();
+
     bool on_frame(postgres::frame&& received) override;
     void on_burst_end() override;
     void on_end(postgres::sql_error end) override;
     void on_server_notice(std::string text) override;
 
 private:
+    void show_notices();
     void fail(error why);
 
     intake::intake rows_;

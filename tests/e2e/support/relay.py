@@ -80,6 +80,13 @@ class Relay:
         settings = dict(settings)
         settings.setdefault("admin", {"listen": f"127.0.0.1:{free_port()}"})
         self.admin = f"http://{settings['admin']['listen']}"
+        self.write(settings)
+
+    @property
+    def admin_section(self):
+        return {"listen": self.admin.removeprefix("http://")}
+
+    def write(self, settings):
         # JSON is YAML, and quotes every text.
         self.file.write_text(json.dumps(settings, indent=2), encoding="utf-8")
 
@@ -130,6 +137,23 @@ class Relay:
 
     def kill9(self):
         kill(self._process)
+
+    def reload(self, settings=None):
+        """Writes the configuration, if one is given, and sends SIGHUP: True once it is in use."""
+        before = len(re.findall(r"reloaded[:,]", self.log()))
+        if settings is not None:
+            self.write({**settings, "admin": self.admin_section})
+        self.hang_up()
+        seen = until(
+            lambda: re.findall(r"(not )?reloaded[:,]", self.log())[before:],
+            20,
+            lambda: f"the reload ends\n{self.log()[-2000:]}",
+        )
+        return seen[0] == ""
+
+    def hang_up(self):
+        """SIGHUP, without waiting."""
+        self._process.send_signal(signal.SIGHUP)
 
     def pause(self):
         os.kill(self._process.pid, signal.SIGSTOP)

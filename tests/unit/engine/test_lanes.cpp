@@ -195,6 +195,26 @@ TEST_CASE("an endpoint that refuses us stalls the sink, and one attempt at a tim
     CHECK(one.decisions.next(0, start + 1min).has_value());
 }
 
+TEST_CASE("a sink that was made anew is probed at once, and so are its topics", "[lanes]") {
+    bench one{lane_depth::serial};
+    for (std::uint64_t key = 1; key <= 5; ++key)
+        static_cast<void>(one.add(key, key));
+    const auto a = one.decisions.next(0, start);
+    one.decisions.attempt_ended(a->token, {outcome_class::endpoint, "HTTP 401"}, start);
+    CHECK_FALSE(one.decisions.next(0, start));
+    one.decisions.probe_now(0, start);
+    CHECK(one.decisions.wake_at() <= start);
+    const auto probe = one.decisions.next(0, start);
+    REQUIRE(probe);
+    CHECK_FALSE(one.decisions.next(0, start));  // one alone
+    one.decisions.attempt_ended(probe->token, {outcome_class::target, "HTTP 404"}, start);
+    while (const auto other = one.decisions.next(0, start))
+        one.decisions.attempt_ended(other->token, delivered, start);
+    REQUIRE(one.decisions.sink(0).stalled());
+    one.decisions.probe_now(0, start);
+    CHECK(one.decisions.next(0, start));
+}
+
 TEST_CASE("a record that is refused alone halts the relay by name", "[lanes]") {
     bench one{lane_depth::pipelined};
     const auto bad = one.add(1);
