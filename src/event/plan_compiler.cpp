@@ -60,13 +60,11 @@ public:
         return out;
     }
 
-    /// The id column, when the table has all columns of the outbox.
-    std::optional<slot> outbox_id() {
-        if (std::any_of(outbox_columns.begin(), outbox_columns.end(),
-                        [&](std::string_view name) { return table_.column_index(name) < 0; })) {
-            return std::nullopt;
-        }
-        return want("id", "id");
+    shape_columns known() {
+        if (has_all(outbox_columns))
+            return {want("id", "id"), want("key", "key"), want("type", "type")};
+        if (has_all(push_shape_columns)) return {std::nullopt, want("key", "key"), std::nullopt};
+        return {};
     }
 
     const std::vector<std::string>& faults() const noexcept { return faults_; }
@@ -124,6 +122,11 @@ private:
                  one_column ? header_form_of(type_of(value.front().text)) : header_form::text,
                  route.secret_headers.contains(name)});
         }
+    }
+
+    bool has_all(std::span<const std::string_view> names) const {
+        return std::all_of(names.begin(), names.end(),
+                           [&](std::string_view name) { return table_.column_index(name) >= 0; });
     }
 
     void check_columns(std::span<const std::string_view> names, const std::string& use) {
@@ -248,9 +251,9 @@ result<std::shared_ptr<const table_plan>> compile_plan(
                      printable(table->qualified_name()), joined(compiler.faults(), "; "),
                      columns_hint(*table)};
     }
-    const auto outbox_id = compiler.outbox_id();
+    const shape_columns known = compiler.known();
     return std::make_shared<const routed_table>(std::move(table), std::move(planned),
-                                                compiler.wanted(), outbox_id);
+                                                compiler.wanted(), known);
 }
 
 }  // namespace walrelay::event

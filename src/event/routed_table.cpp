@@ -60,6 +60,20 @@ std::size_t headers_bound(const planned_route& route, const row_values& row) {
     return bytes;
 }
 
+/// What a template says of a row; nothing for NULL and for what was not sent.
+std::optional<std::string> text_of(const std::optional<row_template>& from, const row_values& row) {
+    if (!from) return std::nullopt;
+    std::string made;
+    const filled value = from->fill(row, made);
+    if (value.what != filled::state::text) return std::nullopt;
+    return std::string{value.text};
+}
+
+std::optional<std::string> text_of(const std::optional<slot>& column, const row_values& row) {
+    if (!column || row[*column].what != pgoutput::value_view::kind::text) return std::nullopt;
+    return std::string{row[*column].text};
+}
+
 /// All that fill() may append. The views of a record point into its scratch, so that must not move
 /// while they are made.
 std::size_t scratch_bound(const planned_route& route, const destination& to,
@@ -74,12 +88,12 @@ std::size_t scratch_bound(const planned_route& route, const destination& to,
 
 routed_table::routed_table(std::shared_ptr<const pgoutput::relation> table,
                            std::vector<planned_route> routes, std::vector<wanted_column> wanted,
-                           std::optional<slot> outbox_id)
+                           shape_columns known)
     : table_{std::move(table)},
       name_{table_->qualified_name()},
       routes_{std::move(routes)},
       wanted_{std::move(wanted)},
-      outbox_id_{outbox_id} {}
+      known_{known} {}
 
 bool routed_table::fits(const pgoutput::tuple_view& row) const noexcept {
     return row.size() == table_->columns.size();
@@ -255,13 +269,62 @@ std::string routed_table::id_of(const pgoutput::tuple_view& row,
             const filled id = route->id->fill(values, made);
             if (id.what == filled::state::text && !id.text.empty()) return std::string{id.text};
             made.clear();
-        } else if (outbox_id_ && (route == nullptr || route->to.empty())) {
-            const std::string_view id = values[*outbox_id_].text;
+        } else if (known_.id && (route == nullptr || route->to.empty())) {
+            const std::string_view id = values[*known_.id].text;
             if (!id.empty()) return std::string{id};
         }
     }
     append_position_id(made, position);
     return made;
+}
+
+outline routed_table::outline_for(const pgoutput::tuple_view& row, std::uint16_t route,
+                                  std::size_t sink) const {
+    outline seen;
+    const auto planned = std::find_if(routes_.begin(), routes_.end(),
+                                      [&](const planned_route& r) { return r.index == route; });
+    if (planned == routes_.end() || !fits(row)) return seen;
+    row_values& values = row_buffer();
+    values.load(row, wanted_);
+    seen.key = text_of(planned->key, values);
+    seen.type = text_of(planned->type, values);
+    const auto to = std::find_if(planned->to.begin(), planned->to.end(),
+                                 [&](const destination& d) { return d.sink() == sink; });
+    if (to == planned->to.end()) return seen;
+    std::string made;
+    const filled address = to->fill(values, made);
+    if (address.what != filled::state::text) return seen;
+    std::string shown;
+    seen.destination = to->hides() ? to->fill_shown(values, shown) : address.text;
+    return seen;
+}
+
+outline routed_table::outline_of(const pgoutput::tuple_view& row) const {
+    outline seen;
+    if (!fits(row)) return seen;
+    row_values& values = row_buffer();
+    values.load(row, wanted_);
+    bool first = true;
+    for (const planned_route& route : routes_) {
+        if (route.to.empty()) continue;
+        std::optional<std::string> key = text_of(route.key, values);
+        std::optional<std::string> type = text_of(route.type, values);
+        if (first || key == seen.key) {
+            seen.key = std::move(key);
+        } else {
+            seen.key.reset();
+        }
+        if (first || type == seen.type) {
+            seen.type = std::move(type);
+        } else {
+            seen.type.reset();
+        }
+        first = false;
+    }
+    if (!first) return seen;
+    seen.key = text_of(known_.key, values);
+    seen.type = text_of(known_.type, values);
+    return seen;
 }
 
 error routed_table::row_error(std::string cause, std::string hint) const {

@@ -48,12 +48,18 @@ struct planned_route {
     config::error_policy on_event_error = config::error_policy::park;
 };
 
+/// Of a table that has the walrelay shape, or that of pushes, whether or not a route names it.
+struct shape_columns {
+    std::optional<slot> id;
+    std::optional<slot> key;
+    std::optional<slot> type;
+};
+
 class routed_table final : public table_plan {
 public:
-    /// `wanted` as row_values::load() asks for it; every slot in `routes` and `outbox_id` is in it.
-    /// `outbox_id`: the id column of a table that has the walrelay shape.
+    /// `wanted` as row_values::load() asks for it; every slot in `routes` and `known` is in it.
     routed_table(std::shared_ptr<const pgoutput::relation> table, std::vector<planned_route> routes,
-                 std::vector<wanted_column> wanted, std::optional<slot> outbox_id);
+                 std::vector<wanted_column> wanted, shape_columns known);
 
     routing decide(const pgoutput::tuple_view& row,
                    std::vector<placement>& placements) const override;
@@ -61,6 +67,10 @@ public:
                                      std::size_t sink, const row_position& position,
                                      std::uint64_t epoch, record& out) const override;
     std::string id_of(const pgoutput::tuple_view& row, const row_position& position) const override;
+
+    [[nodiscard]] outline outline_for(const pgoutput::tuple_view& row, std::uint16_t route,
+                                      std::size_t sink) const override;
+    [[nodiscard]] outline outline_of(const pgoutput::tuple_view& row) const override;
 
     [[nodiscard]] const std::string& table() const override { return name_; }
 
@@ -88,7 +98,7 @@ private:
     std::string name_;
     std::vector<planned_route> routes_;
     std::vector<wanted_column> wanted_;
-    std::optional<slot> outbox_id_;
+    shape_columns known_;
 };
 
 }  // namespace walrelay::event

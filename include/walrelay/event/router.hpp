@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,13 @@ struct routing {
     std::uint16_t route = 0;  ///< index into config::model::routes when routed or discarded
 };
 
+/// What people look for an event by, as far as the row tells it.
+struct outline {
+    std::string destination;  ///< as of a record, without what is secret; empty: none, or unknown
+    std::optional<std::string> key;
+    std::optional<std::string> type;
+};
+
 /// The routes compiled for one version of one table: column names are indexes, templates are
 /// parsed. Immutable; shared by the rows that were read under it.
 class table_plan {
@@ -58,6 +66,14 @@ public:
     /// the position, unless the table has the walrelay shape's id column).
     virtual std::string id_of(const pgoutput::tuple_view& row,
                               const row_position& position) const = 0;
+
+    /// Of a row that decide() gave this route and sink: as build() has it, but works also for rows
+    /// that it refuses. A destination may be one that is not allowed.
+    [[nodiscard]] virtual outline outline_for(const pgoutput::tuple_view& row, std::uint16_t route,
+                                              std::size_t sink) const = 0;
+    /// Of a row that no route takes: what all routes of its table agree on; where there are none,
+    /// the columns of the walrelay shape, or of a push.
+    [[nodiscard]] virtual outline outline_of(const pgoutput::tuple_view& row) const = 0;
 
     /// schema.name, or message:PREFIX
     [[nodiscard]] virtual const std::string& table() const = 0;
