@@ -12,21 +12,28 @@ namespace {
 constexpr std::size_t most_loaded_lanes = 1000;
 constexpr std::size_t most_lanes_a_load = 100;
 
+/// What a put and a change say alike.
+template <class Row>
+Row row_of(const delivery& one, aside_state state, std::string reason) {
+    Row row;
+    row.sink = one.sink;
+    row.lane = one.lane_of;
+    row.state = state;
+    row.attempts = one.attempts;
+    row.reason = std::move(reason);
+    return row;
+}
+
 }  // namespace
 
 /// Takes over what a sink's lanes have decided on the side.
 void engine::collect(std::size_t sink) {
     for (lanes::departure& left : sinks_[sink].leaving()) {
         const delivery& one = pool_[left.at];
-        aside_put row;
+        auto row = row_of<aside_put>(one, left.state, std::move(left.reason));
         row.event = one.event;
         row.delivery = left.at;
-        row.sink = one.sink;
-        row.lane = one.lane_of;
-        row.state = left.state;
         row.holds_key = left.holds_key;
-        row.attempts = one.attempts;
-        row.reason = std::move(left.reason);
         aside_.put(std::move(row));
     }
     sinks_[sink].leaving().clear();
@@ -38,15 +45,10 @@ void engine::collect(std::size_t sink) {
 /// Of a row that was read back and has been sent.
 void engine::write_outcome(delivery_index at, aside_state state, const std::string& reason) {
     const delivery& one = pool_[at];
-    aside_change row;
+    auto row = row_of<aside_change>(one, state, reason);
     row.id = one.stored;
-    row.sink = one.sink;
-    row.lane = one.lane_of;
-    row.state = state;
     row.holds_key = state == aside_state::parked && one.keyed() &&
                     one.on_event_error == config::error_policy::park_key;
-    row.attempts = one.attempts;
-    row.reason = reason;
     aside_.change(std::move(row));
     if (!merge_.over()) merge_.note_fed(one.sink, one.lane_of, events_[one.event].place);
 }
@@ -129,6 +131,10 @@ void engine::refuse_row(lane_ref lane, aside_id id, std::string reason) {
 
 void engine::block(lane_ref lane) {
     sinks_[lane.sink].block(lane.lane);
+}
+
+void engine::leave(lane_ref lane) {
+    sinks_[lane.sink].leave(lane.lane);
 }
 
 void engine::load_done() {

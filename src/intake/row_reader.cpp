@@ -16,11 +16,11 @@ namespace {
 constexpr std::string_view message_table = "message:";
 constexpr std::size_t most_plans = 1000;
 
+}  // namespace
+
 error not_as_written(std::string cause) {
     return error{"read", "a row of walrelay.parked", std::move(cause), ""};
 }
-
-}  // namespace
 
 row_messages messages_of(const stored_event& stored) {
     const pgoutput::relation& table = stored.plan->relation();
@@ -80,8 +80,16 @@ void feed_rows(engine::engine& decisions, event_store& events, row_reader& reade
     for (loaded_row& one : rows) {
         const engine::aside_load& load = asked.lanes.at(one.lane);
         const engine::lane_ref lane{load.sink, load.lane};
+        if (one.left) {
+            decisions.leave(lane);
+            continue;
+        }
         if (one.blocks) {
             decisions.block(lane);
+            continue;
+        }
+        if (!one.fault.empty()) {
+            decisions.refuse_row(lane, one.id, std::move(one.fault));
             continue;
         }
         const stream_place place = one.row.position.place();

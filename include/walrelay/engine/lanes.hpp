@@ -133,6 +133,9 @@ public:
     /// The next row of the lane that is being read is parked, and holds the key.
     void block(lane_key key) { lanes_.at(key).held->waits_for_operator = true; }
 
+    /// The lane that is being read has rows, but there was no room for one: it is read later.
+    void leave(lane_key key) { lanes_.at(key).held->left = true; }
+
     void loaded(lane_key key);
     /// It could not be read: next_load() gives it again.
     void load_failed(lane_key key);
@@ -193,6 +196,7 @@ private:
         bool waits_for_operator = false;
         bool queued = false;            ///< in load_queue_
         bool loading = false;           ///< being read
+        bool left = false;              ///< without having been given a row
         bool in_memory = false;         ///< counted in loaded_lanes_
         std::deque<stream_place> puts;  ///< of deliveries on their way to the store
         std::uint32_t changes = 0;      ///< outcomes on their way there

@@ -62,7 +62,8 @@ struct change_request {
 
 struct load_request {
     std::vector<aside_load> lanes;
-    std::uint64_t most_bytes = 0;  ///< of all of them; but one row of each lane always
+    std::uint64_t most_bytes =
+        0;  ///< of all of them; but one row always, of the first that has any
 };
 
 /// A row of walrelay.redrive: what it asks for is kept by the caller, under this slot.

@@ -57,10 +57,15 @@ struct loaded_row {
     std::uint32_t attempts = 0;
     bool redriven = false;  ///< an operator wished it
     bool blocks = false;    ///< parked, and holds its key: nothing behind it was given
+    bool left = false;      ///< there was no room for it, nor for what is behind it
+    std::string fault{};    ///< why it can't be read; then `row` is nothing
 };
 
-/// Answers a load_request: `rows` are the oldest ones of each lane, in order. A row that today's
-/// routes don't send to its sink is parked, and says why.
+/// Of a row of the store that isn't as it was written; `cause` names what is wrong with it.
+[[nodiscard]] error not_as_written(std::string cause);
+
+/// Answers a load_request: `rows` are the oldest ones of each lane, in order. A row that can't be
+/// read, or that today's routes don't send to its sink, is parked, and says why.
 void feed_rows(engine::engine& decisions, event_store& events, row_reader& reader,
                const engine::load_request& asked, std::vector<loaded_row>&& rows);
 

@@ -169,6 +169,26 @@ TEST_CASE("a held key is live again only when a look into the store finds nothin
     CHECK(one.decisions.next(0, start)->event == live);
 }
 
+TEST_CASE("a held key that no room was left for waits for its turn behind the others", "[aside]") {
+    engine::aside_start known;
+    for (const std::uint64_t key : {1, 2})
+        known.lanes.push_back({0, {key, lane_key::kind::keyed}, false});
+    bench one{known};
+    const auto first = one.asked<engine::load_request>();
+    REQUIRE(first.lanes.size() == 2);
+    one.decisions.feed({0, first.lanes[0].lane, 7, {lsn{50}, 0, 0}, 0, 10, 1});
+    one.decisions.leave({0, first.lanes[1].lane});
+    one.decisions.load_done();
+    CHECK(one.decisions.sink(0).held_lanes() == 2);
+    CHECK(one.decisions.sink(0).loaded_lanes() == 1);
+    const auto second = one.asked<engine::load_request>();
+    REQUIRE(second.lanes.size() == 1);
+    CHECK(second.lanes[0].lane == first.lanes[1].lane);
+    CHECK(second.most_bytes == first.most_bytes - 10);
+    one.decisions.load_done();
+    CHECK(one.decisions.sink(0).held_lanes() == 1);
+}
+
 TEST_CASE("a paused sink gets nothing and its wake-ups rest", "[aside]") {
     bench one;
     static_cast<void>(one.add(1));
