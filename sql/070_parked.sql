@@ -9,6 +9,9 @@
 --        held       waits for its turn: its key is stuck, or it is being sent again
 --        delivered  has arrived since
 --        dropped    given up by an operator
+--
+-- put_epoch: of the slot, when the relay set the row aside. What it sets aside once more in the same
+-- epoch is a repeat: its first answer was lost.
 create table if not exists walrelay.parked (
     id bigint generated always as identity primary key,
     slot text not null,
@@ -37,14 +40,41 @@ create table if not exists walrelay.parked (
     redriven_at timestamptz,
     parked_at timestamptz not null default clock_timestamp(),
     updated_at timestamptz not null default clock_timestamp(),
+    put_epoch bigint,
     constraint parked_place
         unique (system_identifier, slot, lsn, ordinal, message_number, sink)
 );
 
--- What waits, in the order in which it is sent.
-create index if not exists parked_waiting on walrelay.parked
-    (slot, sink, lane, holds_key, lsn, ordinal, message_number)
+-- Only where it lacks: ALTER TABLE would lock out the relay although nothing is to be changed.
+do $$
+begin
+    if not exists (select from pg_catalog.pg_attribute a
+                   where a.attrelid = 'walrelay.parked'::regclass and a.attname = 'put_epoch') then
+        alter table walrelay.parked add column put_epoch bigint;
+    end if;
+end
+$$;
+
+-- What waits of each key, in the order in which it is sent: from one lane the next one is found
+-- without reading its rows.
+create index if not exists parked_lanes on walrelay.parked
+    (slot, system_identifier, sink, lane, holds_key, lsn, ordinal, message_number)
+    where lane is not null and (state = 'held' or state = 'parked' and holds_key);
+
+-- What waits without a key.
+create index if not exists parked_singles on walrelay.parked (slot, system_identifier, id)
+    where lane is null and state = 'held';
+
+-- What operators list and count.
+create index if not exists parked_listed on walrelay.parked (slot, system_identifier, id)
     where state in ('held', 'parked');
+
+-- What walrelay.prune() deletes.
+create index if not exists parked_gone on walrelay.parked
+    (slot, system_identifier, updated_at, lsn)
+    where state in ('delivered', 'dropped');
+
+drop index if exists walrelay.parked_waiting;  -- of earlier versions
 
 -- What operators wish, for the relay that reads it in its stream: this table is published, the one
 -- above never is. Of pause and resume the mark with the highest id counts.
@@ -122,16 +152,27 @@ begin
 end
 $$;
 
+-- Of the marks on a sink the newest counts.
+create or replace function walrelay.mark_sink(action text, slot text, sink text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if (mark_sink.slot <> '' and mark_sink.sink <> '') is not true then
+        raise exception using errcode = '22023',
+            message = format('walrelay.%s: slot and sink must not be NULL or empty',
+                             mark_sink.action);
+    end if;
+    insert into walrelay.redrive (action, slot, sink)
+    values (mark_sink.action, mark_sink.slot, mark_sink.sink);
+end
+$$;
+
 -- Nothing more is sent to a sink of the relay that reads this slot, until walrelay.resume.
 create or replace function walrelay.pause(slot text, sink text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if (pause.slot <> '' and pause.sink <> '') is not true then
-        raise exception using errcode = '22023',
-            message = 'walrelay.pause: slot and sink must not be NULL or empty';
-    end if;
-    insert into walrelay.redrive (action, slot, sink) values ('pause', pause.slot, pause.sink);
+    perform walrelay.mark_sink('pause', pause.slot, pause.sink);
 end
 $$;
 
@@ -139,11 +180,7 @@ create or replace function walrelay.resume(slot text, sink text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if (resume.slot <> '' and resume.sink <> '') is not true then
-        raise exception using errcode = '22023',
-            message = 'walrelay.resume: slot and sink must not be NULL or empty';
-    end if;
-    insert into walrelay.redrive (action, slot, sink) values ('resume', resume.slot, resume.sink);
+    perform walrelay.mark_sink('resume', resume.slot, resume.sink);
 end
 $$;
 
@@ -157,6 +194,7 @@ create or replace function walrelay.prune(
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
+    before timestamptz;
     pruned bigint;
     marks bigint;
 begin
@@ -164,19 +202,21 @@ begin
         raise exception using errcode = '22023',
             message = 'walrelay.prune: most must be at least 1, and keep not negative';
     end if;
-    delete from walrelay.parked where id in (
-        select p.id
-        from walrelay.parked p
-            join walrelay.progress r on r.slot = p.slot
-                and r.system_identifier = p.system_identifier
-        where p.state in ('delivered', 'dropped') and p.lsn < r.safe_lsn
-          and p.updated_at < clock_timestamp() - keep
-        limit most);
+    before := clock_timestamp() - keep;  -- volatile: no index would be asked for it
+    delete from walrelay.parked where id = any (array(
+        select gone.id
+        from walrelay.progress r cross join lateral (
+            select p.id from walrelay.parked p
+            where p.slot = r.slot and p.system_identifier = r.system_identifier
+              and p.state in ('delivered', 'dropped')
+              and p.updated_at < before and p.lsn < r.safe_lsn
+            order by p.updated_at limit most) gone
+        limit most));
     get diagnostics pruned = row_count;
     delete from walrelay.redrive where id in (
         select m.id
         from walrelay.redrive m
-        where m.at < clock_timestamp() - keep
+        where m.at < before
           and (m.action in ('redrive', 'drop') or exists (
               select from walrelay.redrive newer
               where newer.action in ('pause', 'resume') and newer.slot = m.slot
@@ -190,12 +230,14 @@ $$;
 alter function walrelay.mark_parked(text, bigint[]) owner to walrelay_owner;
 alter function walrelay.redrive(bigint[]) owner to walrelay_owner;
 alter function walrelay.drop_parked(bigint[]) owner to walrelay_owner;
+alter function walrelay.mark_sink(text, text, text) owner to walrelay_owner;
 alter function walrelay.pause(text, text) owner to walrelay_owner;
 alter function walrelay.resume(text, text) owner to walrelay_owner;
 alter function walrelay.prune(integer, interval) owner to walrelay_owner;
 
 revoke all on function
     walrelay.mark_parked(text, bigint[]),
+    walrelay.mark_sink(text, text, text),
     walrelay.redrive(bigint[]),
     walrelay.drop_parked(bigint[]),
     walrelay.pause(text, text),

@@ -144,7 +144,8 @@ asio::awaitable<sql_result<std::optional<parked_details>>> read_parked(connectio
                ", p.slot, to_char(p.updated_at, 'YYYY-MM-DD HH24:MI:SS.MS\"Z\"'), p.xid::text,"
                " to_char(p.committed_at, 'YYYY-MM-DD HH24:MI:SS.US\"Z\"'), p.ordinal::text,"
                " p.message_number::text, p.origin,"
-               " (extract(epoch from p.committed_at) * 1000000)::bigint::text, p.relation,"
+               " case when isfinite(p.committed_at)"
+               " then (extract(epoch from p.committed_at) * 1000000)::bigint::text end, p.relation,"
                " p.message from walrelay.parked p where p.id = $1::bigint";
     what.parameters.push_back({std::to_string(id), false});
     what.binary_answer = true;

@@ -15,6 +15,10 @@ namespace {
 
 constexpr std::size_t most_rows_a_page = 5000;
 
+/// What the index of lanes holds; a statement that says it word for word is served by it.
+constexpr const char* waits_in_a_lane =
+    " and p.lane is not null and (p.state = 'held' or p.state = 'parked' and p.holds_key)";
+
 constexpr const char* ours = "p.slot = $1 and p.system_identifier = $2::bigint";
 
 /// One row each, of a lane; octet_length() doesn't fetch what is stored apart.
@@ -26,8 +30,9 @@ constexpr const char* row_of_lane =
 constexpr const char* in_order = " order by p.lsn, p.ordinal, p.message_number limit l.most)";
 
 /// $3 are the lanes, $4 the bytes. `place` is a row's number within its lane: the bytes are given
-/// to all first rows, then to all second ones, until they are used up. Where one lane's row finds
-/// no room the rows behind it find none either, so that no lane gets a gap.
+/// to all first rows, then to all second ones, until they are used up; but one row always finds
+/// room. Where one lane's row finds none the rows behind it find none either, so that no lane gets
+/// a gap.
 const std::string load_statement =
     std::string{
         "with lanes as (select * from json_to_recordset($3::json) as l (n integer,"
@@ -35,24 +40,25 @@ const std::string load_statement =
         " found as (select l.n, r.* from lanes l cross join lateral (("} +
     row_of_lane +
     " and l.id is null and not l.redriven and p.sink = l.sink and p.lane = l.lane"
-    " and p.holds_key and p.state in ('held', 'parked')" +
-    in_order + " union all (" + row_of_lane +
+    " and p.holds_key" +
+    waits_in_a_lane + in_order + " union all (" + row_of_lane +
     " and l.id is null and l.redriven and p.sink = l.sink and p.lane = l.lane"
-    " and not p.holds_key and p.state = 'held'" +
-    in_order + " union all (" + row_of_lane +
+    " and not p.holds_key" +
+    waits_in_a_lane + in_order + " union all (" + row_of_lane +
     " and p.id = l.id and p.state = 'held')) r),"
     " placed as (select f.*, row_number() over lane as place,"
     " sum(f.blocks::integer) over (lane rows between unbounded preceding and 1 preceding)"
     " as blocked from found f"
     " window lane as (partition by f.n order by f.lsn, f.ordinal, f.message_number)),"
-    " sized as (select d.*, sum(d.size) over (order by d.place, d.n) as used from placed d"
-    " where coalesce(d.blocked, 0) = 0)"
-    " select s.n::text, s.id::text, p.attempts::text, (p.redriven_at is not null)::text,"
-    " s.blocks::text, " +
+    " sized as (select d.*, sum(d.size) over turn as used, row_number() over turn as turn"
+    " from placed d where coalesce(d.blocked, 0) = 0 window turn as (order by d.place, d.n)),"
+    " given as (select z.*, z.turn > 1 and z.used > $4::bigint as is_left from sized z)"
+    " select g.n::text, g.id::text, p.attempts::text, (p.redriven_at is not null)::text,"
+    " g.blocks::text, g.is_left::text, " +
     stored_columns +
-    ", case when s.blocks then null else p.message end"
-    " from sized s join walrelay.parked p using (id)"
-    " where s.place = 1 or s.used <= $4::bigint order by s.n, s.place";
+    ", case when g.blocks or g.is_left then null else p.message end"
+    " from given g join walrelay.parked p using (id)"
+    " where g.place = 1 or not g.is_left order by g.n, g.place";
 
 const std::string unrouted_statement =
     std::string{
@@ -66,17 +72,23 @@ const std::string unrouted_statement =
     ", p.message from found f join walrelay.parked p using (id)"
     " where f.place = 1 or f.used <= $4::bigint order by p.id";
 
-/// The oldest row of each lane of a key, behind the lane of $3, $4 and $5.
+/// The oldest row of the first lane of a key behind the lane of these three.
+std::string lane_behind(const std::string& sink, const std::string& lane,
+                        const std::string& holds_key) {
+    return std::string{
+               "(select p.sink, p.lane, p.holds_key, p.state, p.id from walrelay.parked p where "} +
+           ours + waits_in_a_lane + " and (p.sink, p.lane, p.holds_key) > (" + sink + ", " + lane +
+           ", " + holds_key +
+           ") order by p.sink, p.lane, p.holds_key, p.lsn, p.ordinal, p.message_number limit 1)";
+}
+
+/// The lanes behind that of $3, $4 and $5, one step of the index each: distinct() would read all
+/// rows of a lane.
 const std::string lanes_statement =
-    std::string{
-        "select distinct on (p.sink, p.lane, p.holds_key) p.sink, p.lane::text,"
-        " p.holds_key::text, p.state, p.id::text from walrelay.parked p where "} +
-    ours +
-    " and p.sink <> '' and p.lane is not null"
-    " and p.state in ('held', 'parked') and (p.holds_key or p.state = 'held')"
-    " and ($3::text is null or (p.sink, p.lane, p.holds_key)"
-    " > ($3::text, $4::bigint, $5::boolean))"
-    " order by p.sink, p.lane, p.holds_key, p.lsn, p.ordinal, p.message_number limit $6::bigint";
+    "with recursive found as (" + lane_behind("$3::text", "$4::bigint", "$5::boolean") +
+    " union all select next.* from found f cross join lateral " +
+    lane_behind("f.sink", "f.lane", "f.holds_key") +
+    " next) select sink, lane::text, holds_key::text, state, id::text from found limit $6::bigint";
 
 /// Rows without a key that are sent again, behind the id of $3.
 const std::string single_statement =
@@ -94,13 +106,16 @@ const std::string entries_statement =
     " > ($3::pg_lsn, $4::integer, $5::bigint, $6::text)"
     " order by p.lsn, p.ordinal, p.message_number, p.sink limit $7::bigint";
 
-constexpr const char* marked_statement =
-    "select p.id::text, p.sink, p.lane::text, p.holds_key::text from walrelay.parked p"
-    " where p.slot = $1 and p.system_identifier = $2::bigint and p.sink <> ''"
-    " and (p.id = any ($3::bigint[]) or exists (select from walrelay.parked o"
-    " where o.id = any ($3::bigint[]) and o.sink = '' and o.slot = p.slot"
-    " and o.system_identifier = p.system_identifier and o.lsn = p.lsn and o.ordinal = p.ordinal"
-    " and o.message_number = p.message_number))";
+/// Two ways, each with its index: one condition for both would read all rows of the slot.
+const std::string marked_statement =
+    std::string{
+        "with named as (select p.* from walrelay.parked p where p.id = any ($3::bigint[]) and "} +
+    ours +
+    "), concerned as (select n.id, n.sink, n.lane, n.holds_key from named n"
+    " union select p.id, p.sink, p.lane, p.holds_key from named n join walrelay.parked p"
+    " using (system_identifier, slot, lsn, ordinal, message_number) where n.sink = '')"
+    " select c.id::text, c.sink, c.lane::text, c.holds_key::text from concerned c"
+    " where c.sink <> ''";
 
 constexpr const char* pauses_statement =
     "select distinct on (sink) sink, id::text, (action = 'pause')::text from walrelay.redrive"
@@ -115,13 +130,20 @@ bool is_true(const row_set& rows, std::size_t row, std::size_t column) {
     return rows.text(row, column) == "true";
 }
 
+std::string as_limit(std::uint64_t bytes) {
+    constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+    return std::to_string(std::min(bytes, most));
+}
+
 using failed = std::optional<sql_error>;
 
 constexpr const char* reading = "read the parked rows of";
 
 asio::awaitable<failed> read_lanes(connection& link, const aside_scope& scope, aside_summary& out) {
     statement what = for_slot(lanes_statement, scope);
-    what.parameters.resize(5);
+    what.parameters.push_back({"", false});  // behind all lanes of no sink
+    what.parameters.push_back({as_limit(UINT64_MAX), false});
+    what.parameters.push_back({"true", false});
     what.parameters.push_back({std::to_string(most_rows_a_page), false});
     for (;;) {
         const auto rows = co_await link.query(what);
@@ -174,20 +196,17 @@ asio::awaitable<failed> read_entries(connection& link, const aside_scope& scope,
             const auto ordinal = integer_cell<std::int32_t>(*rows, row, 1);
             const auto number = integer_cell<std::uint32_t>(*rows, row, 2);
             const auto state = state_of(rows->text(row, 4));
-            if (!commit || !ordinal || !number || !state) co_return not_understood(reading, scope);
+            for (std::size_t i = 0; i < 4; ++i)
+                what.parameters[2 + i].value = rows->text(row, i);
+            if (!state) co_return not_understood(reading, scope);
+            // No event of the stream is at such a place.
+            if (!commit || !ordinal || !number) continue;
             out.entries.push_back({stream_place{*commit, *ordinal, *number},
                                    std::string{rows->text(row, 3)}, *state,
                                    is_true(*rows, row, 5)});
-            for (std::size_t i = 0; i < 4; ++i)
-                what.parameters[2 + i].value = rows->text(row, i);
         }
         if (rows->size() < most_rows_a_page) co_return std::nullopt;
     }
-}
-
-std::string as_limit(std::uint64_t bytes) {
-    constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    return std::to_string(std::min(bytes, most));
 }
 
 }  // namespace
@@ -204,20 +223,26 @@ asio::awaitable<sql_result<std::vector<aside_loaded>>> load_aside(connection& li
     if (!rows) co_return about_slot(rows.error(), operation, scope);
     std::vector<aside_loaded> loaded;
     for (std::size_t row = 0; row < rows->size(); ++row) {
-        constexpr std::size_t first = 5;
+        constexpr std::size_t first = 6;
         const auto lane = integer_cell<std::size_t>(*rows, row, 0);
         const auto id = integer_cell<engine::aside_id>(*rows, row, 1);
-        const auto attempts = integer_cell<std::uint32_t>(*rows, row, 2);
-        auto stored = stored_row_of(*rows, row, first);
-        if (!lane || !id || !attempts || !stored) co_return not_understood(operation, scope);
+        if (!lane || !id) co_return not_understood(operation, scope);
         aside_loaded one;
         one.lane = *lane;
         one.id = *id;
-        one.attempts = *attempts;
         one.redriven = is_true(*rows, row, 3);
         one.blocks = is_true(*rows, row, 4);
-        one.row = std::move(*stored);
-        take_message(one.row, rows->text(row, first + stored_column_count));
+        one.left = is_true(*rows, row, 5);
+        const auto attempts = integer_cell<std::uint32_t>(*rows, row, 2);
+        auto stored = stored_row_of(*rows, row, first);
+        if (!attempts) stored = intake::not_as_written("attempts is none");
+        if (stored) {
+            one.attempts = *attempts;
+            one.row = std::move(*stored);
+            take_message(one.row, rows->text(row, first + stored_column_count));
+        } else {
+            one.fault = stored.error().text();
+        }
         loaded.push_back(std::move(one));
     }
     co_return loaded;
@@ -235,10 +260,17 @@ asio::awaitable<sql_result<std::vector<aside_unrouted>>> load_unrouted(
     std::vector<aside_unrouted> loaded;
     for (std::size_t row = 0; row < rows->size(); ++row) {
         const auto id = integer_cell<engine::aside_id>(*rows, row, 0);
+        if (!id) co_return not_understood(operation, scope);
+        aside_unrouted one;
+        one.id = *id;
         auto stored = stored_row_of(*rows, row, 1);
-        if (!id || !stored) co_return not_understood(operation, scope);
-        take_message(*stored, rows->text(row, 1 + stored_column_count));
-        loaded.push_back({*id, std::move(*stored)});
+        if (stored) {
+            one.row = std::move(*stored);
+            take_message(one.row, rows->text(row, 1 + stored_column_count));
+        } else {
+            one.fault = stored.error().text();
+        }
+        loaded.push_back(std::move(one));
     }
     co_return loaded;
 }

@@ -246,14 +246,16 @@ std::string id_array(std::span<const engine::aside_id> ids) {
     return out;
 }
 
-std::optional<intake::stored_row> stored_row_of(const row_set& rows, std::size_t row,
-                                                std::size_t first) {
+result<intake::stored_row> stored_row_of(const row_set& rows, std::size_t row, std::size_t first) {
     const auto commit = parse_lsn(rows.text(row, first));
     const auto ordinal = integer_cell<std::int32_t>(rows, row, first + 1);
     const auto number = integer_cell<std::uint32_t>(rows, row, first + 2);
     const auto xid = integer_cell<std::uint32_t>(rows, row, first + 4);
     const auto time = integer_cell<std::int64_t>(rows, row, first + 5);
-    if (!commit || !ordinal || !number || !xid || !time) return std::nullopt;
+    if (!commit || !ordinal || !number)
+        return intake::not_as_written("lsn, ordinal and message_number are no place of the stream");
+    if (!xid) return intake::not_as_written("xid is none");
+    if (!time) return intake::not_as_written("committed_at is none");
     intake::stored_row read;
     read.position.commit_lsn = *commit;
     read.position.xid = *xid;
@@ -268,7 +270,7 @@ std::optional<intake::stored_row> stored_row_of(const row_set& rows, std::size_t
     } else if (what == "lone_message" && *ordinal == -1 && *number == 0) {
         read.position.what = origin::lone_message;
     } else {
-        return std::nullopt;
+        return intake::not_as_written("origin doesn't go with ordinal and message_number");
     }
     read.relation = rows.text(row, first + 6);
     return read;

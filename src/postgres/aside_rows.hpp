@@ -58,12 +58,14 @@ inline constexpr const char* json_columns =
 /// `stored_columns` of an answer in binary format, from column `first` on, as a row to be read.
 inline constexpr const char* stored_columns =
     "p.lsn::text, p.ordinal::text, p.message_number::text, p.origin, p.xid::text,"
-    " (extract(epoch from p.committed_at) * 1000000)::bigint::text, p.relation";
+    " case when isfinite(p.committed_at)"
+    " then (extract(epoch from p.committed_at) * 1000000)::bigint::text end, p.relation";
 inline constexpr std::size_t stored_column_count = 7;
 
-/// Without `message`. Nothing when it isn't of the known form.
-[[nodiscard]] std::optional<intake::stored_row> stored_row_of(const row_set& rows, std::size_t row,
-                                                              std::size_t first);
+/// Without `message`. An error when a column isn't as it was written: that is the row's own, and
+/// concerns no other.
+[[nodiscard]] result<intake::stored_row> stored_row_of(const row_set& rows, std::size_t row,
+                                                       std::size_t first);
 
 void take_message(intake::stored_row& row, std::string_view message);
 

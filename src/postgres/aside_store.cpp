@@ -26,24 +26,34 @@ const std::string rows_given =
 constexpr const char* insert_given =
     "insert into walrelay.parked as p (slot, system_identifier, lsn, ordinal, message_number,"
     " origin, xid, committed_at, relation, message, lane, source_table, event_id, sink,"
-    " destination, key, type, error, attempts, state, holds_key, redriven_at)"
+    " destination, key, type, error, attempts, state, holds_key, put_epoch, redriven_at)"
     " select $1, $3::bigint, g.lsn, g.ordinal, g.message_number, g.origin, g.xid,"
     " timestamptz 'epoch' + g.us * interval '1 microsecond',"
     " ($5::bytea[])[g.n], ($6::bytea[])[g.n], g.lane, g.source_table, g.event_id, g.sink,"
-    " g.destination, g.key, g.type, g.error, g.attempts, g.state, g.holds_key, ";
+    " g.destination, g.key, g.type, g.error, g.attempts, g.state, g.holds_key, $2::bigint, ";
+
+/// Of a row that is there: the new value where it is read again after it was delivered, else its
+/// own. What was put in this epoch is put again only because an answer was lost.
+std::string taken(const std::string& column, const std::string& value) {
+    return " " + column +
+           " = case when p.state = 'delivered' and p.put_epoch is distinct from excluded.put_epoch"
+           " then " +
+           value + " else p." + column + " end";
+}
 
 const std::string put_statement =
     std::string{hold_record} + rows_given + "put as (" + insert_given +
     "null from given g, mine order by g.n"
-    " on conflict on constraint parked_place do update set"
-    " state = case p.state when 'delivered' then excluded.state else p.state end,"
-    " error = case p.state when 'delivered' then excluded.error else p.error end,"
-    " attempts = case p.state when 'delivered' then excluded.attempts else p.attempts end,"
-    " holds_key = case p.state when 'delivered' then excluded.holds_key else p.holds_key end,"
-    " updated_at = case p.state when 'delivered' then clock_timestamp() else p.updated_at end"
+    " on conflict on constraint parked_place do update set" +
+    taken("state", "excluded.state") + "," + taken("error", "excluded.error") + "," +
+    taken("attempts", "excluded.attempts") + "," + taken("holds_key", "excluded.holds_key") + "," +
+    taken("put_epoch", "excluded.put_epoch") + "," + taken("updated_at", "clock_timestamp()") +
     " returning p.id, p.state, p.lsn, p.ordinal, p.message_number, p.sink)"
     " select put.id::text, put.state"
     " from given g join put using (lsn, ordinal, message_number, sink) order by g.n";
+
+/// Whether the record is ours.
+constexpr const char* answer_mine = " select count(*)::text from mine";
 
 /// $4 are the changes.
 const std::string changes_given =
@@ -56,29 +66,23 @@ const std::string change_statement =
     " attempts = greatest(p.attempts, g.attempts),"
     " error = case g.error when '' then p.error else g.error end, updated_at = clock_timestamp()"
     " from given g, mine where p.id = g.id and p.slot = $1 and p.system_identifier = $3::bigint"
-    " and p.state = 'held')"
-    " select count(*)::text from mine";
-
-/// What a mark has touched follows; `touched` has the columns of the table.
-constexpr const char* answer_touched =
-    " select m.number::text, t.id::text, t.sink, t.lane::text, t.holds_key::text"
-    " from (select count(*) as number from mine) m left join touched t on true"
-    " order by t.lsn, t.ordinal, t.message_number, t.id";
+    " and p.state = 'held')" +
+    answer_mine;
 
 const std::string redrive_statement =
     std::string{hold_record} +
-    "touched as (update walrelay.parked p set state = 'held', redriven_at = clock_timestamp(),"
-    " updated_at = clock_timestamp() from mine where p.id = any ($4::bigint[]) and p.slot = $1"
-    " and p.system_identifier = $3::bigint and p.state in ('held', 'parked') and p.sink <> ''"
-    " returning p.*)" +
-    answer_touched;
+    "touched as (update walrelay.parked p set state = 'held', attempts = 0,"
+    " redriven_at = clock_timestamp(), updated_at = clock_timestamp() from mine"
+    " where p.id = any ($4::bigint[]) and p.slot = $1 and p.system_identifier = $3::bigint"
+    " and p.state in ('held', 'parked') and p.sink <> '')" +
+    answer_mine;
 
 const std::string drop_statement =
     std::string{hold_record} +
     "touched as (update walrelay.parked p set state = 'dropped', updated_at = clock_timestamp()"
     " from mine where p.id = any ($4::bigint[]) and p.slot = $1"
-    " and p.system_identifier = $3::bigint and p.state in ('held', 'parked') returning p.*)" +
-    answer_touched;
+    " and p.system_identifier = $3::bigint and p.state in ('held', 'parked'))" +
+    answer_mine;
 
 /// $7 is the row that had no sink. It is closed first: when it doesn't wait any more, nothing is
 /// put. A row of the same place that was given up stays so.
@@ -90,18 +94,16 @@ const std::string reroute_statement =
     " touched as (" +
     insert_given +
     "clock_timestamp() from given g, closed order by g.n"
-    " on conflict on constraint parked_place do update set state = 'held',"
-    " redriven_at = clock_timestamp(), updated_at = clock_timestamp() where p.state <> 'dropped'"
-    " returning p.*)" +
-    answer_touched;
+    " on conflict on constraint parked_place do update set state = 'held', attempts = 0,"
+    " redriven_at = clock_timestamp(), updated_at = clock_timestamp() where p.state <> 'dropped')" +
+    answer_mine;
 
 const std::string note_statement =
     std::string{hold_record} + changes_given +
     "noted as (update walrelay.parked p set error = g.error, updated_at = clock_timestamp()"
     " from given g, mine where p.id = g.id and p.slot = $1 and p.system_identifier = $3::bigint"
-    " and p.state = 'parked' and p.sink = ''),"
-    " touched as (select p.* from walrelay.parked p where false)" +
-    answer_touched;
+    " and p.state = 'parked' and p.sink = '')" +
+    answer_mine;
 
 /// The server can't write a character of ours in the database's encoding.
 bool lacks_character(const sql_error& failure) {
@@ -172,30 +174,18 @@ distinct_rows distinct(std::vector<aside_insert>& rows) {
     return out;
 }
 
-using touched_rows = sql_result<std::optional<std::vector<aside_touched>>>;
-
-touched_rows read_touched(const row_set& answer, const char* operation, const aside_scope& scope) {
-    if (answer.size() == 0 || answer.text(0, 0) == "0")
-        return std::optional<std::vector<aside_touched>>{};
-    std::vector<aside_touched> touched;
-    for (std::size_t row = 0; row < answer.size(); ++row) {
-        if (answer.is_null(row, 1)) continue;
-        const auto id = integer_cell<engine::aside_id>(answer, row, 1);
-        if (!id) return not_understood(operation, scope);
-        touched.push_back({*id, std::string{answer.text(row, 2)}, lane_cell(answer, row, 3),
-                           answer.text(row, 4) == "true"});
-    }
-    return std::optional{std::move(touched)};
+bool is_mine(const row_set& answer) {
+    return answer.size() > 0 && answer.text(0, 0) != "0";
 }
 
 /// `sql` takes the ids as $4.
-asio::awaitable<touched_rows> touch(connection& link, aside_scope scope, const std::string& sql,
-                                    std::vector<engine::aside_id> ids, const char* operation) {
+asio::awaitable<sql_result<bool>> touch(connection& link, aside_scope scope, const std::string& sql,
+                                        std::vector<engine::aside_id> ids, const char* operation) {
     statement what{sql, fenced(scope), true};
     what.parameters.push_back({id_array(ids), false});
     const auto answer = co_await link.query(what);
     if (!answer) co_return about_slot(answer.error(), operation, scope);
-    co_return read_touched(*answer, operation, scope);
+    co_return is_mine(*answer);
 }
 
 }  // namespace
@@ -242,23 +232,23 @@ asio::awaitable<sql_result<bool>> change_aside(connection& link, aside_scope sco
     what.parameters.emplace_back();
     const auto answer = co_await ask_in_either_form(link, what, changes, changes_as_json);
     if (!answer) co_return about_slot(answer.error(), "note what became of rows of", scope);
-    co_return answer->text(0, 0) != "0";
+    co_return is_mine(*answer);
 }
 
-asio::awaitable<touched_rows> redrive_aside(connection& link, aside_scope scope,
-                                            std::vector<engine::aside_id> ids) {
+asio::awaitable<sql_result<bool>> redrive_aside(connection& link, aside_scope scope,
+                                                std::vector<engine::aside_id> ids) {
     return touch(link, std::move(scope), redrive_statement, std::move(ids),
                  "redrive the parked rows of");
 }
 
-asio::awaitable<touched_rows> drop_aside(connection& link, aside_scope scope,
-                                         std::vector<engine::aside_id> ids) {
+asio::awaitable<sql_result<bool>> drop_aside(connection& link, aside_scope scope,
+                                             std::vector<engine::aside_id> ids) {
     return touch(link, std::move(scope), drop_statement, std::move(ids), "drop parked rows of");
 }
 
-asio::awaitable<touched_rows> reroute_aside(connection& link, aside_scope scope,
-                                            engine::aside_id id, std::vector<aside_insert> rows,
-                                            std::string error) {
+asio::awaitable<sql_result<bool>> reroute_aside(connection& link, aside_scope scope,
+                                                engine::aside_id id, std::vector<aside_insert> rows,
+                                                std::string error) {
     constexpr const char* operation = "route a parked row of";
     if (rows.empty()) {
         engine::aside_change note;
@@ -269,7 +259,7 @@ asio::awaitable<touched_rows> reroute_aside(connection& link, aside_scope scope,
         what.parameters.emplace_back();
         const auto answer = co_await ask_in_either_form(link, what, notes, changes_as_json);
         if (!answer) co_return about_slot(answer.error(), operation, scope);
-        co_return read_touched(*answer, operation, scope);
+        co_return is_mine(*answer);
     }
     distinct_rows each = distinct(rows);
     for (aside_insert* const one : each.rows)
@@ -281,7 +271,7 @@ asio::awaitable<touched_rows> reroute_aside(connection& link, aside_scope scope,
     const std::vector<const aside_insert*> texts{each.rows.begin(), each.rows.end()};
     const auto answer = co_await ask_in_either_form(link, what, texts, rows_as_json);
     if (!answer) co_return about_slot(answer.error(), operation, scope);
-    co_return read_touched(*answer, operation, scope);
+    co_return is_mine(*answer);
 }
 
 }  // namespace walrelay::postgres

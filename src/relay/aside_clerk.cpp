@@ -17,19 +17,18 @@ namespace {
 constexpr std::size_t longest_error_bytes = 900;
 constexpr std::uint64_t rerouted_bytes_at_once = 16ULL << 20;
 
-/// What people see of an event, as one sink would get it. `built` is used for that.
+/// What people see of an event, as one sink would get it, or as no route took it.
 void describe(const intake::stored_event& event, std::optional<std::size_t> sink,
-              std::uint64_t epoch, postgres::aside_insert& out) {
+              postgres::aside_insert& out) {
     out.position = event.position;
     out.messages = intake::messages_of(event);
     out.table = event.plan->table();
     out.event_id = event.plan->id_of(event.row, event.position);
-    event::record built;
-    if (!sink || !event.plan->build(event.row, event.route, *sink, event.position, epoch, built))
-        return;
-    out.destination = built.destination;
-    if (built.key) out.key = std::string{*built.key};
-    if (built.type) out.type = std::string{*built.type};
+    event::outline seen = sink ? event.plan->outline_for(event.row, event.route, *sink)
+                               : event.plan->outline_of(event.row);
+    out.destination = std::move(seen.destination);
+    out.key = std::move(seen.key);
+    out.type = std::move(seen.type);
 }
 
 }  // namespace
@@ -98,7 +97,7 @@ postgres::aside_insert aside_clerk::row_of(const engine::aside_put& asked) const
     postgres::aside_insert row;
     std::optional<std::size_t> sink;
     if (has_sink) sink = asked.sink;
-    describe(desk_.events().at(asked.event), sink, desk_.epoch(), row);
+    describe(desk_.events().at(asked.event), sink, row);
     if (has_sink) row.sink = model_.sinks[asked.sink].name;
     if (asked.lane.what == engine::lane_key::kind::keyed) row.lane = asked.lane.value;
     row.error = printable(asked.reason, longest_error_bytes);
@@ -211,13 +210,11 @@ asio::awaitable<aside_clerk::done> aside_clerk::apply(postgres::connection& link
     postgres::aside_scope scope = scope_;
     if (drops) {
         auto dropped = co_await postgres::drop_aside(link, std::move(scope), std::move(ids));
-        if (!dropped) co_return dropped.error();
-        co_return dropped->has_value();
+        co_return dropped;
     }
     std::vector<engine::aside_id> unrouted = ids;
     auto redriven = co_await postgres::redrive_aside(link, std::move(scope), std::move(ids));
-    if (!redriven) co_return redriven.error();
-    if (!*redriven) co_return false;
+    if (!redriven || !*redriven) co_return redriven;
     auto routed = co_await reroute(link, std::move(unrouted));
     co_return routed;
 }
@@ -234,13 +231,13 @@ asio::awaitable<aside_clerk::done> aside_clerk::reroute(postgres::connection& li
         if (!rows) co_return rows.error();
         if (rows->empty()) break;
         for (postgres::aside_unrouted& one : *rows) {
-            std::vector<postgres::aside_insert> made = rows_for_sinks(std::move(one.row));
-            std::string reason = made.empty() ? "no route takes it, today neither" : "";
+            std::vector<postgres::aside_insert> made;
+            std::string reason = std::move(one.fault);
+            if (reason.empty()) reason = route_again(std::move(one.row), made);
             scope = scope_;
             auto routed = co_await postgres::reroute_aside(link, std::move(scope), one.id,
                                                            std::move(made), std::move(reason));
-            if (!routed) co_return routed.error();
-            if (!*routed) co_return false;
+            if (!routed || !*routed) co_return routed;
         }
         const engine::aside_id last = rows->back().id;
         std::erase_if(ids, [last](engine::aside_id id) { return id <= last; });
@@ -248,20 +245,22 @@ asio::awaitable<aside_clerk::done> aside_clerk::reroute(postgres::connection& li
     co_return true;
 }
 
-std::vector<postgres::aside_insert> aside_clerk::rows_for_sinks(intake::stored_row&& row) {
+/// Rows for the sinks of today, or why there are none.
+std::string aside_clerk::route_again(intake::stored_row&& row,
+                                     std::vector<postgres::aside_insert>& made) {
     std::vector<event::placement> placements;
     auto read = reader_->read(std::move(row), placements);
-    std::vector<postgres::aside_insert> made;
-    if (!read) return made;
+    if (!read) return printable(read.error().text(), longest_error_bytes);
+    if (placements.empty()) return "no route takes it, today neither";
     for (const event::placement& to : placements) {
         postgres::aside_insert one;
-        describe(*read, to.sink, desk_.epoch(), one);
+        describe(*read, to.sink, one);
         one.sink = model_.sinks[to.sink].name;
         if (to.keyed) one.lane = to.key_hash;
         one.state = engine::aside_state::held;
         made.push_back(std::move(one));
     }
-    return made;
+    return {};
 }
 
 }  // namespace walrelay::relay

@@ -1,9 +1,13 @@
 """walrelay.redrive(), drop_parked(), pause(), resume() and prune(), called by hand."""
 
+import pathlib
+
 import pytest
 from psycopg2 import errors
 
 from support.parked import marks, park
+
+old_table = pathlib.Path(__file__).with_name("fixtures") / "parked_before_lanes.sql"
 
 
 @pytest.fixture
@@ -112,3 +116,23 @@ def test_only_marks_travel_and_each_is_an_insert(shop):
         "SELECT data FROM pg_logical_slot_get_binary_changes(%s, NULL, NULL, 'proto_version', '1',"
         " 'publication_names', %s)", [shop.slot, shop.publication])]
     assert kinds.count(b"I") == 1 and b"U" not in kinds
+
+
+@pytest.mark.every_major
+def test_an_older_table_gets_what_it_lacks_and_keeps_its_rows(shop):
+    def form():
+        return shop.sql("SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text"
+                        " FROM pg_attribute a WHERE a.attrelid = 'walrelay.parked'::regclass"
+                        " AND a.attnum > 0 UNION ALL SELECT i.indexrelid::regclass::text,"
+                        " pg_get_indexdef(i.indexrelid), i.indisvalid::text FROM pg_index i"
+                        " WHERE i.indrelid = 'walrelay.parked'::regclass ORDER BY 1")
+
+    complete = form()
+    shop.sql("DROP TABLE walrelay.parked")
+    shop.psql("-f", str(old_table))
+    held = park(shop, state="held", holds_key=True)
+    for _ in range(2):
+        shop.install_schema()
+        assert form() == complete
+    assert shop.sql("SELECT id, state, put_epoch FROM walrelay.parked") == [(held, "held", None)]
+    assert call(shop, "redrive(%s)", [held]) == 1

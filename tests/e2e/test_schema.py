@@ -245,7 +245,8 @@ def test_the_relay_keeps_its_record_and_rotates_and_does_nothing_else(outbox, ro
                       "TABLE walrelay.dispatch", "TRUNCATE walrelay.dispatch",
                       "DELETE FROM walrelay.parked", "DELETE FROM walrelay.redrive",
                       "INSERT INTO walrelay.redrive (action, slot) VALUES ('drop', 's')",
-                      "SELECT walrelay.mark_parked('drop', '{1}')"]:
+                      "SELECT walrelay.mark_parked('drop', '{1}')",
+                      "SELECT walrelay.mark_sink('pause', 's', 'sink')"]:
         with pytest.raises(errors.InsufficientPrivilege):
             outbox.sql(statement, user=relay)
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from support.events import by_key, commit_position, emit, numbers, outbox_to, to_http
+from support.parked import mark, refuses, waiting
 from support.receiver import Receiver, Reply
 from support.records import to_kafka
 from support.relay import config, run_command
@@ -18,35 +19,10 @@ def other_receiver():
     endpoint.close()
 
 
-def waiting(db, state=None):
-    """What is set aside: (event number, state, sink), in the order of the stream."""
-    rows = db.sql(
-        "SELECT message, state, sink FROM walrelay.parked ORDER BY lsn, ordinal, message_number"
-    )
-    found = []
-    for message, is_state, sink in rows:
-        if state in (None, is_state):
-            text = bytes(message)
-            at = text.index(b'{"n": ')
-            found.append((json.loads(text[at : text.index(b"}", at) + 1])["n"], is_state, sink))
-    return found
-
-
-def refuses(*bad, status=422, others=200):
-    """Answers by the number of the event."""
-    return lambda request: Reply(status if json.loads(request.body)["n"] in bad else others)
-
-
 def fails_key(key, status=500):
     return lambda request: Reply(
         status if request.headers.get("x-walrelay-key") == key else 200
     )
-
-
-def mark(db, relay_file, *arguments):
-    done = run_command("parked", *arguments, "-c", relay_file)
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 @pytest.mark.every_major

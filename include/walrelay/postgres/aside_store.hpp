@@ -44,8 +44,10 @@ struct aside_insert {
 };
 
 /// One answer a row, in their order: all are durable. A row that is there already keeps its state,
-/// unless that is `delivered`: then it takes the new one. Of rows of one place and sink the last
-/// counts. Nothing when the epoch is another's. After an error some may be durable: put all again.
+/// unless it was put in an earlier epoch and is `delivered`: then it was read again and takes the
+/// new one. Put again in the same epoch, because an answer was lost, it keeps also that: an
+/// operator may have had it sent since. Of rows of one place and sink the last counts. Nothing when
+/// the epoch is another's. After an error some may be durable: put all again.
 boost::asio::awaitable<sql_result<std::optional<std::vector<engine::aside_put_answer>>>> put_aside(
     connection& link, aside_scope scope, std::vector<aside_insert> rows);
 
@@ -66,12 +68,13 @@ struct aside_lane {
 
 using aside_loaded = intake::loaded_row;
 
-/// The oldest rows that wait, lane by lane, in the order of each. All lanes together give about
-/// `most_bytes` of messages, but each its first row. What `blocks` comes without its message.
+/// The oldest rows that wait, lane by lane, in the order of each. All lanes together give at most
+/// `most_bytes` of messages, but one row always, of the first lane that has any; a lane whose first
+/// row finds no room gives that without its message, as `left`. So does what `blocks`.
 boost::asio::awaitable<sql_result<std::vector<aside_loaded>>> load_aside(
     connection& link, aside_scope scope, std::vector<aside_lane> lanes, std::uint64_t most_bytes);
 
-/// A row that a mark has changed.
+/// A row that a mark concerns.
 struct aside_touched {
     engine::aside_id id = 0;
     std::string sink;
@@ -79,14 +82,15 @@ struct aside_touched {
     bool holds_key = false;
 };
 
-/// Rows of `ids` that are parked become held and redriven, those that are held are only marked as
-/// redriven; others, and those without a sink, stay. Nothing when the epoch is another's.
-boost::asio::awaitable<sql_result<std::optional<std::vector<aside_touched>>>> redrive_aside(
-    connection& link, aside_scope scope, std::vector<engine::aside_id> ids);
+/// Rows of `ids` that are parked become held, those that are held stay so; both are marked as
+/// redriven, and their attempts count from 0. Others, and those without a sink, stay. False when
+/// the epoch is another's.
+boost::asio::awaitable<sql_result<bool>> redrive_aside(connection& link, aside_scope scope,
+                                                       std::vector<engine::aside_id> ids);
 
-/// Rows of `ids` that are parked or held become dropped. Nothing when the epoch is another's.
-boost::asio::awaitable<sql_result<std::optional<std::vector<aside_touched>>>> drop_aside(
-    connection& link, aside_scope scope, std::vector<engine::aside_id> ids);
+/// Rows of `ids` that are parked or held become dropped. False when the epoch is another's.
+boost::asio::awaitable<sql_result<bool>> drop_aside(connection& link, aside_scope scope,
+                                                    std::vector<engine::aside_id> ids);
 
 /// All rows of `ids` that have a sink, whatever their state, and those that came of a row of `ids`
 /// that had none: the lanes that a mark concerns, also when it is applied once more because an
@@ -98,6 +102,7 @@ boost::asio::awaitable<sql_result<std::vector<aside_touched>>> marked_rows(
 struct aside_unrouted {
     engine::aside_id id = 0;
     intake::stored_row row;
+    std::string fault;  ///< why it can't be read; then `row` is nothing
 };
 
 /// Those of `ids`, for today's routes, by ascending id: about `most_bytes` of messages, but one row
@@ -108,12 +113,12 @@ boost::asio::awaitable<sql_result<std::vector<aside_unrouted>>> load_unrouted(
 
 /// In one transaction: `rows` (one for each sink) are put as held and redriven, and `id`, which had
 /// no sink, becomes delivered. A row of such a place and sink that is there already is sent again
-/// as well, unless it is dropped. Without rows `error` is noted and `id` stays parked. The answer
-/// names the rows that are to be sent, and is empty when `id` doesn't wait any more; nothing when
-/// the epoch is another's.
-boost::asio::awaitable<sql_result<std::optional<std::vector<aside_touched>>>> reroute_aside(
-    connection& link, aside_scope scope, engine::aside_id id, std::vector<aside_insert> rows,
-    std::string error);
+/// as well, unless it is dropped. Without rows `error` is noted and `id` stays parked. Nothing is
+/// done when `id` doesn't wait any more; false when the epoch is another's.
+boost::asio::awaitable<sql_result<bool>> reroute_aside(connection& link, aside_scope scope,
+                                                       engine::aside_id id,
+                                                       std::vector<aside_insert> rows,
+                                                       std::string error);
 
 /// The newest mark that paused or resumed a sink.
 struct pause_mark {
@@ -147,7 +152,8 @@ struct aside_summary {
     std::vector<entry> entries;  ///< at or above `from`, ordered by place
 };
 
-/// Read in pages, so that no answer of the server is large.
+/// Read in pages, so that no answer of the server is large. It costs the server about as much as
+/// there are lanes and entries, however many rows wait in a lane.
 boost::asio::awaitable<sql_result<aside_summary>> read_aside(connection& link, aside_scope scope,
                                                              lsn from);
 

@@ -52,7 +52,8 @@ private:
     boost::asio::awaitable<done> reroute(postgres::connection& link,
                                          std::vector<engine::aside_id> ids);
     [[nodiscard]] postgres::aside_insert row_of(const engine::aside_put& asked) const;
-    [[nodiscard]] std::vector<postgres::aside_insert> rows_for_sinks(intake::stored_row&& row);
+    [[nodiscard]] std::string route_again(intake::stored_row&& row,
+                                          std::vector<postgres::aside_insert>& made);
     void tell(const engine::aside_put& asked, const postgres::aside_insert& row);
     [[nodiscard]] std::optional<std::uint16_t> sink_index(const std::string& name) const;
 

@@ -93,7 +93,7 @@ TEST_CASE("a lane gives no more rows than it was asked for, and none of its neig
     CHECK(on.load({}).empty());
 }
 
-TEST_CASE("the bytes are shared by all lanes, but each gives its first row") {
+TEST_CASE("the bytes are shared by all lanes, and one row is given however large it is") {
     aside_slot on;
     const auto sized = [](std::uint64_t at, std::uint64_t key, std::size_t bytes) {
         aside_insert row = held(lsn{at});
@@ -105,7 +105,18 @@ TEST_CASE("the bytes are shared by all lanes, but each gives its first row") {
                        sized(5, 2, 100), sized(6, 2, 100)});
     const aside_lane first{"out", 1, {}, false, 10};
     const aside_lane second{"out", 2, {}, false, 10};
-    CHECK(places(on.load({first, second}, 1)) == numbers{1, 4});
+    const aside_lane nothing{"out", 3, {}, false, 10};
+    for (const std::uint64_t little : {1, 5'000, 9'999}) {
+        const auto rows = on.load({nothing, first, second}, little);
+        CHECK(places(rows) == numbers{1, 4});
+        CHECK_FALSE(rows[0].left);
+        CHECK(rows[0].row.message_bytes == 5'000);
+        CHECK(rows[1].left);
+        CHECK(rows[1].row.message_bytes == 0);
+    }
+    const auto both = on.load({first, second}, 10'000);
+    CHECK(places(both) == numbers{1, 4});
+    CHECK_FALSE(both[1].left);
     CHECK(places(on.load({first, second}, 11'050)) == numbers{1, 2, 4});
     CHECK(places(on.load({first, second}, 11'120)) == numbers{1, 2, 3, 4, 5});
     CHECK(places(on.load({first, second}, UINT64_MAX)) == numbers{1, 2, 3, 4, 5, 6});
@@ -128,8 +139,7 @@ TEST_CASE("nothing behind a parked row that holds its key is given") {
     REQUIRE(rows.size() == 1);
     CHECK(rows[0].blocks);
 
-    const auto dropped = on.ask(postgres::drop_aside(*on.link, on.scope, {rows[0].id}));
-    CHECK(dropped.value()->at(0).holds_key);
+    CHECK(on.ask(postgres::drop_aside(*on.link, on.scope, {rows[0].id})).value());
     CHECK(places(on.load({of_key(10)})) == numbers{32});
 }
 
@@ -161,22 +171,14 @@ TEST_CASE("a redriven row is held again and stays marked when it is refused once
     homeless.sink.clear();
     const auto unrouted = on.put(homeless);
 
-    const auto touched =
-        on.ask(postgres::redrive_aside(*on.link, on.scope, {unrouted, gone, parked, waiting, 0}));
-    REQUIRE(touched);
-    REQUIRE((*touched)->size() == 2);
-    const auto& first = (*touched)->at(0);
-    CHECK(first.id == waiting);
-    CHECK(first.sink == "out");
-    CHECK(first.lane == lane);
-    CHECK(first.holds_key);
-    CHECK((*touched)->at(1).id == parked);
-    CHECK_FALSE((*touched)->at(1).holds_key);
+    CHECK(on.ask(postgres::redrive_aside(*on.link, on.scope, {unrouted, gone, parked, waiting, 0}))
+              .value());
     CHECK(on.cell("select string_agg(state || (redriven_at is not null), ' ' order by lsn)"
                   " from rows") == "heldtrue heldtrue deliveredfalse parkedfalse");
     const auto rows = on.load({of_key(5, true)});
     REQUIRE(rows.size() == 1);
     CHECK(rows[0].redriven);
+    CHECK(rows[0].attempts == 0);
 
     engine::aside_change refused;
     refused.id = parked;
@@ -184,7 +186,7 @@ TEST_CASE("a redriven row is held again and stays marked when it is refused once
     on.change(refused);
     CHECK(on.cell("select state || (redriven_at is not null) from rows where lsn = '0/20'") ==
           "parkedtrue");
-    CHECK(on.ask(postgres::redrive_aside(*on.link, on.scope, {})).value()->empty());
+    CHECK(on.ask(postgres::redrive_aside(*on.link, on.scope, {})).value());
 }
 
 TEST_CASE("dropping takes what waits, whether it has a sink or not, and leaves the rest") {
@@ -197,12 +199,7 @@ TEST_CASE("dropping takes what waits, whether it has a sink or not, and leaves t
     engine::aside_change done;
     done.id = gone;
     on.change(done);
-    const auto touched =
-        on.ask(postgres::drop_aside(*on.link, on.scope, {gone, unrouted, waiting}));
-    REQUIRE(touched);
-    REQUIRE((*touched)->size() == 2);
-    CHECK((*touched)->at(0).id == waiting);
-    CHECK((*touched)->at(1).id == unrouted);
+    CHECK(on.ask(postgres::drop_aside(*on.link, on.scope, {gone, unrouted, waiting})).value());
     CHECK(on.cell("select string_agg(state, ' ' order by lsn) from rows") ==
           "dropped delivered dropped");
 }
@@ -226,26 +223,18 @@ TEST_CASE("a row that no route took goes to the sinks of today's routes, in one 
     loaded = on.ask(postgres::load_unrouted(*on.link, on.scope, {second, id}, 1));
     CHECK(loaded->size() == 1);
 
-    auto noted = on.ask(postgres::reroute_aside(*on.link, on.scope, id, {}, "no route takes it"));
-    REQUIRE(noted);
-    CHECK((*noted)->empty());
+    CHECK(on.ask(postgres::reroute_aside(*on.link, on.scope, id, {}, "no route takes it")).value());
     CHECK(on.cell("select state || ' ' || error from rows where lsn = '0/10'") ==
           "parked no route takes it");
 
     aside_insert other = refused_row(lsn{16});
     other.sink = "other";
     std::vector<aside_insert> targets{refused_row(lsn{16}), other};
-    const auto touched = on.ask(postgres::reroute_aside(*on.link, on.scope, id, targets, ""));
-    REQUIRE(touched);
-    REQUIRE((*touched)->size() == 2);
-    CHECK((*touched)->at(0).sink == "out");
-    CHECK((*touched)->at(1).sink == "other");
+    CHECK(on.ask(postgres::reroute_aside(*on.link, on.scope, id, targets, "")).value());
     CHECK(on.cell("select string_agg(sink || state || (redriven_at is not null), ' ' order by id)"
                   " from rows where lsn = '0/10'") == "deliveredfalse outheldtrue otherheldtrue");
 
-    const auto again = on.ask(postgres::reroute_aside(*on.link, on.scope, id, targets, ""));
-    REQUIRE(again);
-    CHECK((*again)->empty());
+    CHECK(on.ask(postgres::reroute_aside(*on.link, on.scope, id, targets, "")).value());
     CHECK(on.cell("select count(*) from rows where lsn = '0/10'") == "3");
 }
 
@@ -334,4 +323,45 @@ TEST_CASE("a start reads any number of lanes and rows") {
     REQUIRE(read.entries.size() == many);
     for (std::size_t i = 1; i < many; ++i)
         REQUIRE(read.entries[i - 1].place < read.entries[i].place);
+}
+
+TEST_CASE("a row that was damaged by hand is told by name and keeps no other from being read") {
+    aside_slot on;
+    const auto damage = [&](const std::string& what) {
+        static std::uint64_t at = 100;
+        const auto id = on.put(held(lsn{++at}));
+        on.events.ask(*on.link,
+                      "update walrelay.parked set " + what + " where id = " + std::to_string(id));
+    };
+    on.put(held(lsn{16}));
+    damage("xid = -1");
+    damage("committed_at = 'infinity'");
+    damage("attempts = 5000000000");
+    damage("ordinal = -1");
+    damage("message_number = -1");
+    on.put(held(lsn{1000}));
+    const auto rows = on.load({of_key(10)});
+    REQUIRE(rows.size() == 7);
+    const std::vector<std::string> named{
+        "", "xid", "committed_at", "attempts", "origin doesn't go with ordinal", "no place of", ""};
+    for (std::size_t i = 0; i < named.size(); ++i) {
+        CHECK_THAT(rows[i].fault, ContainsSubstring(named[i]));
+        CHECK(rows[i].fault.empty() == named[i].empty());
+        CHECK(rows[i].row.message_bytes == (named[i].empty() ? 6 : 0));
+    }
+    CHECK(on.summary().lanes.size() == 1);
+    CHECK(on.summary().entries.size() == 6);
+
+    aside_insert homeless = refused_row(lsn{8});
+    homeless.sink.clear();
+    const auto broken = on.put(homeless);
+    homeless.position.ordinal = 1;
+    const auto whole = on.put(homeless);
+    on.events.ask(*on.link,
+                  "update walrelay.parked set xid = -1 where id = " + std::to_string(broken));
+    const auto unrouted = on.ask(postgres::load_unrouted(*on.link, on.scope, {broken, whole}));
+    REQUIRE(unrouted);
+    REQUIRE(unrouted->size() == 2);
+    CHECK_THAT(unrouted->at(0).fault, ContainsSubstring("xid"));
+    CHECK(unrouted->at(1).fault.empty());
 }

@@ -121,7 +121,8 @@ TEST_CASE("a row that is named twice in one call is kept once, as it was named l
           "behind another, HTTP 400");
 }
 
-TEST_CASE("a row that is there keeps its state, but one that was delivered takes the new one") {
+TEST_CASE(
+    "a row that is there keeps its state, but one delivered before a restart takes the new one") {
     for (const auto kept : {aside_state::parked, aside_state::held, aside_state::dropped}) {
         aside_slot on;
         aside_insert row = refused_row(lsn{16});
@@ -143,6 +144,8 @@ TEST_CASE("a row that is there keeps its state, but one that was delivered takes
     const auto id = on.put(row);
     on.change(outcome(id, aside_state::delivered));
     const auto since = on.cell("select parked_at from rows");
+    on.draw_epoch(*on.link);
+    on.scope.epoch += 1;
     row.state = aside_state::parked;
     row.error = "HTTP 422";
     row.attempts = 9;
@@ -153,6 +156,25 @@ TEST_CASE("a row that is there keeps its state, but one that was delivered takes
     CHECK(on.cell("select format('%s %s %s', error, attempts, holds_key) from rows") ==
           "HTTP 422 9 t");
     CHECK(on.cell("select parked_at from rows") == since);
+}
+
+TEST_CASE("a put that is repeated after its answer was lost takes back nothing that came of it") {
+    aside_slot on;
+    aside_insert row = refused_row(lsn{16});
+    row.holds_key = true;
+    const auto id = on.put(row);
+    CHECK(on.ask(postgres::redrive_aside(*on.link, on.scope, {id})).value());
+    on.change(outcome(id, aside_state::delivered));
+    const auto changed = on.cell("select updated_at from rows");
+    const auto answer = on.put(std::vector{row});
+    CHECK(answer[0].id == id);
+    CHECK(answer[0].state == aside_state::delivered);
+    CHECK(on.cell("select format('%s %s', state, error) from rows") == "delivered HTTP 400");
+    CHECK(on.cell("select updated_at from rows") == changed);
+    // Of a put of an earlier version nothing is known: what is put now counts.
+    on.events.ask(*on.link, "update walrelay.parked set put_epoch = null where slot = '" +
+                                on.scope.slot + "'");
+    CHECK(on.put(std::vector{row})[0].state == aside_state::parked);
 }
 
 TEST_CASE("a change reaches only rows that are held, and never lowers their attempts") {
@@ -188,10 +210,10 @@ TEST_CASE("rows of another slot and of another server are not changed") {
     row.state = aside_state::held;
     const auto id = other.put(row);
     mine.change(outcome(id, aside_state::delivered));
-    CHECK(mine.ask(postgres::drop_aside(*mine.link, mine.scope, {id})).value()->empty());
+    CHECK(mine.ask(postgres::drop_aside(*mine.link, mine.scope, {id})).value());
     other.scope.system_identifier = "42";
     other.change(outcome(id, aside_state::delivered));
-    CHECK(other.ask(postgres::redrive_aside(*other.link, other.scope, {id})).value()->empty());
+    CHECK(other.ask(postgres::redrive_aside(*other.link, other.scope, {id})).value());
     CHECK(other.load({{"out", {}, id, false, 1}}).empty());
     CHECK(other.summary().entries.empty());
     CHECK(other.cell("select format('%s %s', state, redriven_at is null) from rows") == "held t");
@@ -217,14 +239,12 @@ TEST_CASE("nothing is written once another relay has drawn an epoch") {
         on.ask(postgres::change_aside(*on.link, on.scope, {outcome(id, aside_state::delivered)}));
     REQUIRE(change);
     CHECK_FALSE(*change);
-    CHECK_FALSE(on.ask(postgres::redrive_aside(*on.link, on.scope, {id})).value().has_value());
-    CHECK_FALSE(on.ask(postgres::drop_aside(*on.link, on.scope, {id})).value().has_value());
-    CHECK_FALSE(on.ask(postgres::reroute_aside(*on.link, on.scope, unrouted, rows_at({64}), ""))
-                    .value()
-                    .has_value());
-    CHECK_FALSE(on.ask(postgres::reroute_aside(*on.link, on.scope, unrouted, {}, "no route"))
-                    .value()
-                    .has_value());
+    CHECK_FALSE(on.ask(postgres::redrive_aside(*on.link, on.scope, {id})).value());
+    CHECK_FALSE(on.ask(postgres::drop_aside(*on.link, on.scope, {id})).value());
+    CHECK_FALSE(
+        on.ask(postgres::reroute_aside(*on.link, on.scope, unrouted, rows_at({64}), "")).value());
+    CHECK_FALSE(
+        on.ask(postgres::reroute_aside(*on.link, on.scope, unrouted, {}, "no route")).value());
     CHECK(on.cell("select string_agg(state || error, ' ' order by id) from rows") ==
           "heldHTTP 400 parkedHTTP 400");
 }

@@ -1,6 +1,10 @@
 """Rows of walrelay.parked: those that a relay wrote, and others as one would have written them."""
 
+import json
+
 from . import canary
+from .receiver import Reply
+from .relay import run_command
 from .wait import until
 
 
@@ -87,3 +91,28 @@ def wait_set_aside(database, event, deadline=15):
     row = dict(zip(columns.split(", "), values))
     canary.look_for({"an error in walrelay.parked": row["error"]})
     return row
+
+
+def waiting(db, state=None):
+    """What is set aside: (event number, state, sink), in the order of the stream."""
+    rows = db.sql(
+        "SELECT message, state, sink FROM walrelay.parked ORDER BY lsn, ordinal, message_number"
+    )
+    found = []
+    for message, is_state, sink in rows:
+        if state in (None, is_state):
+            text = bytes(message)
+            at = text.index(b'{"n": ')
+            found.append((json.loads(text[at : text.index(b"}", at) + 1])["n"], is_state, sink))
+    return found
+
+
+def refuses(*bad, status=422, others=200):
+    """Answers by the number of the event."""
+    return lambda request: Reply(status if json.loads(request.body)["n"] in bad else others)
+
+
+def mark(db, relay_file, *arguments):
+    done = run_command("parked", *arguments, "-c", relay_file)
+    assert done.returncode == 0, done.stderr
+    return done
