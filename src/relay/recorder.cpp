@@ -51,7 +51,7 @@ void recorder::begin(std::unique_ptr<postgres::connection> link, postgres::serve
     server_ = std::move(server);
     epoch_ = epoch;
     last_use_ = std::chrono::steady_clock::now();
-    rotated_hour_ = hour_now();
+    upkeep_.begin(hour_now());
     last_error_.clear();
     active_ = true;
     reads_ = true;
@@ -64,9 +64,20 @@ void recorder::tick(time_point now, bool at_once) {
     } else if (halt_due_) {
         halt_due_ = false;
         start(write_halt(decisions_.progress().recorded()), now);
+    } else if (!kept_up_ && start_upkeep(now)) {
+        // The store's turn is next: neither waits for more than one call of the other.
     } else if (auto request = decisions_.store_due(now, reads_)) {
+        kept_up_ = false;
         start(call_store(std::move(*request)), now);
+    } else {
+        static_cast<void>(start_upkeep(now));
     }
+}
+
+bool recorder::start_upkeep(time_point now) {
+    kept_up_ = reads_ && upkeep_.due();
+    if (kept_up_) start(keep_small(), now);
+    return kept_up_;
 }
 
 void recorder::start(asio::awaitable<void> work, time_point now) {
@@ -116,14 +127,13 @@ asio::awaitable<void> recorder::write(engine::progress_schedule::write record) {
         co_return lost_slot();
     }
     decisions_.recorded(std::move((*written)->snapshot), (*written)->insert_lsn);
-    events_.recorded();
-    co_await rotate_hourly();
+    upkeep_.note(hour_now());  // of rows that the record covers
     busy_ = false;
-    events_.recorded();  // what became due meanwhile
+    events_.recorded();
 }
 
 void recorder::failed(const postgres::sql_error& why) {
-    link_.reset();
+    if (why.connection_lost) link_.reset();
     busy_ = false;
     const std::string what = why.what.text();
     if (what != last_error_) spdlog::warn("{}", what);
@@ -167,21 +177,28 @@ asio::awaitable<void> recorder::write_halt(lsn safe) {
     engine::progress_schedule::write same{safe, std::nullopt};
     auto written = co_await write_once(same);
     last_use_ = std::chrono::steady_clock::now();
-    if (!written) link_.reset();  // readiness and the log tell it as well
+    // Readiness and the log tell it as well.
+    if (!written && written.error().connection_lost) link_.reset();
     busy_ = false;
     events_.recorded();
 }
 
-/// Truncates what is delivered and old, with the first record after each full hour.
-asio::awaitable<void> recorder::rotate_hourly() {
-    const std::int64_t hour = hour_now();
-    if (hour == rotated_hour_ || !link_) co_return;
-    rotated_hour_ = hour;
-    std::string statement = "SELECT walrelay.rotate(), walrelay.prune()";
-    auto rotated = co_await link_->query(std::move(statement));
-    if (rotated) co_return;
-    spdlog::warn("{}", rotated.error().what.text());
-    if (rotated.error().connection_lost) link_.reset();
+/// One statement of the hour's upkeep.
+asio::awaitable<void> recorder::keep_small() {
+    std::optional<postgres::sql_error> failure = co_await open_link();
+    if (failure) {
+        upkeep_.begin(hour_now());
+    } else {
+        auto done = co_await upkeep_.next(*link_);
+        if (!done) failure = done.error();
+    }
+    if (failure) {
+        spdlog::warn("{}", failure->what.text());
+        if (failure->connection_lost) link_.reset();
+    }
+    last_use_ = std::chrono::steady_clock::now();
+    busy_ = false;
+    events_.recorded();
 }
 
 void recorder::close_idle(time_point now) {

@@ -14,6 +14,7 @@
 #include "walrelay/config/model.hpp"
 #include "walrelay/engine/engine.hpp"
 #include "walrelay/postgres/progress.hpp"
+#include "walrelay/postgres/upkeep.hpp"
 #include "walrelay/relay/aside_clerk.hpp"
 
 namespace walrelay::relay {
@@ -69,7 +70,8 @@ private:
     boost::asio::awaitable<void> call_store(engine::aside_request request);
     void failed(const postgres::sql_error& why);
     void lost_slot();
-    boost::asio::awaitable<void> rotate_hourly();
+    boost::asio::awaitable<void> keep_small();
+    [[nodiscard]] bool start_upkeep(time_point now);
     void start(boost::asio::awaitable<void> work, time_point now);
 
     boost::asio::any_io_executor loop_;
@@ -82,11 +84,12 @@ private:
     std::uint64_t epoch_ = 0;
     std::string halt_;
     std::string last_error_;
-    std::int64_t rotated_hour_ = 0;  ///< hours since 1970
+    postgres::upkeep upkeep_;
     time_point last_use_{};
     bool halt_due_ = false;  ///< no record is due that would carry it
     bool active_ = false;
     bool reads_ = true;
+    bool kept_up_ = false;  ///< by the last call
     bool busy_ = false;
 };
 

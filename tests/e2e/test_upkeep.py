@@ -1,0 +1,70 @@
+"""What a running relay does once an hour: partitions are emptied, rows that nobody needs deleted."""
+
+import subprocess
+
+from support.events import emit, numbers, to_http
+from support.parked import park
+from support.wait import until
+
+# A clock that is an hour ahead as soon as a file is there.
+other_clock = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t which, struct timespec *now) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int answer = real(which, now);
+    if (which == CLOCK_REALTIME && access(getenv("AN_HOUR_LATER"), F_OK) == 0) now->tv_sec += 3600;
+    return answer;
+}
+"""
+
+
+def clock_in(folder):
+    """The environment of a relay, and the file that is made when an hour has passed."""
+    source, library, later = (folder / name for name in ("clock.c", "clock.so", "an_hour_later"))
+    source.write_text(other_clock, encoding="ascii")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library), "AN_HOUR_LATER": str(later)}, later
+
+
+def test_with_the_first_record_of_an_hour_all_that_nobody_needs_goes_and_a_fault_stops_no_other_part(
+    db, receiver, relay, tmp_path
+):
+    environment, an_hour_later = clock_in(tmp_path)
+    process = relay(to_http(db, receiver), environment=environment).wait_ready()
+    db.sql("INSERT INTO walrelay.outbox (topic, payload, at)"
+           " VALUES ('t', '{\"n\": 1}', clock_timestamp() - interval '22 hours')")
+    receiver.wait_for(1)
+    park(db, "0/20", "parked", age="8 days")
+    park(db, "0/10", "delivered", age="8 days")
+    db.sql("INSERT INTO walrelay.parked OVERRIDING SYSTEM VALUE SELECT (made.r).*"
+           " FROM (SELECT jsonb_populate_record(p, jsonb_build_object('id', p.id + i,"
+           " 'ordinal', i)) AS r FROM walrelay.parked p, generate_series(1, 24999) i"
+           " WHERE p.state = 'delivered') made")
+    pruned = "SELECT count(*) FROM walrelay.parked WHERE state = 'delivered'"
+    emit(db, 2)
+    position = db.wal_position()
+    until(lambda: db.slot_state()[1] >= position, what="it records")
+    assert db.value(pruned) == 25000, "this hour counts as done"
+
+    db.sql("ALTER FUNCTION walrelay.rotate RENAME TO rotate_later")
+    an_hour_later.touch()
+    emit(db, 3)
+    until(lambda: db.value(pruned) == 0, 20, "all 25,000 rows are deleted, not 10,000")
+    process.wait_log("walrelay.rotate.* does not exist")
+    assert db.sql("SELECT state FROM walrelay.parked") == [("parked",)]
+    assert db.value("SELECT count(*) FROM walrelay.outbox") == 3
+
+    assert process.stop() == 0
+    db.sql("ALTER FUNCTION walrelay.rotate_later RENAME TO rotate")
+    an_hour_later.unlink()
+    process.start(wait=True)
+    an_hour_later.touch()
+    emit(db, 4)
+    until(lambda: db.value("SELECT count(*) FROM walrelay.outbox WHERE at < now() - interval"
+                           " '21 hours'") == 0, 20, "the oldest partition is emptied")
+    assert numbers(receiver.requests) == [1, 2, 3, 4]
