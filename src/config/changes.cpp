@@ -47,7 +47,8 @@ void compare_sinks(const sink& running, const sink& fresh, changes& found) {
         const auto [other_origin, other_path] = split_url(other.url);
         if (origin != other_origin)
             found.need_restart.push_back(path + ".http.url: another scheme, host or port");
-        found.map = found.map || path_and_query != other_path || http->metadata != other.metadata;
+        found.map = found.map || path_and_query != other_path || http->metadata != other.metadata ||
+                    http->shown_url != other.shown_url;
     }
 }
 
@@ -75,6 +76,7 @@ changes compare(const model& running, const model& fresh) {
     } else {
         found.need_restart.emplace_back("sinks: other names, or another order of them");
     }
+    found.conninfo = running.source.conninfo != fresh.source.conninfo;
     const bool same_routes = std::equal(running.routes.begin(), running.routes.end(),
                                         fresh.routes.begin(), fresh.routes.end(), same_route);
     found.map = found.map || !same_routes || running.on_event_error != fresh.on_event_error ||

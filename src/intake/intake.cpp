@@ -67,7 +67,7 @@ result<bool> intake::take(pgoutput::frame&& received) {
     return !paused_;
 }
 
-result<void> intake::go_on() {
+result<void> intake::undo_stop() {
     stopping_ = false;
     if (!kept_back_) return {};
     pgoutput::frame next = std::move(*kept_back_);

@@ -27,6 +27,12 @@ bool keeps_keys_behind(const config::model& model, std::size_t sink) {
            });
 }
 
+/// Others are the same after a reload, and stdout may stand in a line that was torn.
+bool has_options(const config::sink& one) {
+    return std::holds_alternative<config::kafka_sink>(one.kind) ||
+           std::holds_alternative<config::http_sink>(one.kind);
+}
+
 engine::engine_options options_of(const config::model& model, std::uint64_t seed) {
     engine::engine_options options;
     for (std::size_t index = 0; index < model.sinks.size(); ++index) {
@@ -78,38 +84,82 @@ result<dispatcher::sinks> dispatcher::make_sinks(const config::model& model) {
 }
 
 void dispatcher::replace_sinks(sinks fresh, time_point now) {
+    if (!successors_.empty()) discard(std::exchange(successors_, {}));
+    for (std::size_t index = 0; index < fresh.size(); ++index) {
+        if (!has_options(model_.sinks[index])) {
+            fresh[index].reset();
+        } else if (sinks_[index]->order() == sink::ordering::serial) {
+            use(index, std::move(fresh[index]), now);
+        }
+    }
     successors_ = std::move(fresh);
     successors_wait_until_ = now + natural_end;
 }
 
+void dispatcher::use(std::size_t index, std::unique_ptr<sink::sink> fresh, time_point now) {
+    retired_.emplace_back(index, std::exchange(sinks_[index], std::move(fresh)));
+    counters_[index].notice.clear();
+    engine_->probe_now(index, now);
+}
+
 void dispatcher::change_over(time_point now) {
+    std::size_t left = 0;
     for (std::size_t index = 0; index < successors_.size(); ++index) {
-        if (!successors_[index] || sinks_[index]->in_flight() > 0) continue;
-        // What calls us may stand in a call of the old one to its listener.
-        boost::asio::post(loop_, [old = std::move(sinks_[index])] {});
-        sinks_[index] = std::move(successors_[index]);
-        counters_[index].notice.clear();
-        engine_->probe_now(index, now);
+        if (!successors_[index]) continue;
+        if (!sinks_[index]->at_rest()) {
+            ++left;
+            if (now >= successors_wait_until_) sinks_[index]->purge();
+        } else {
+            use(index, std::move(successors_[index]), now);
+        }
     }
-    if (std::all_of(successors_.begin(), successors_.end(), [](const auto& one) { return !one; }))
-        return successors_.clear();
-    if (now < successors_wait_until_) return;
-    successors_wait_until_ = never;
-    for (std::size_t index = 0; index < successors_.size(); ++index) {
-        if (successors_[index]) sinks_[index]->purge();
-    }
+    if (left == 0) successors_.clear();
+    if (now >= successors_wait_until_) successors_wait_until_ = never;
+    std::erase_if(retired_, [this](auto& one) {
+        if (!one.second->at_rest()) return false;
+        bury(one.first, std::move(one.second));
+        return true;
+    });
+}
+
+/// Its destructor has nothing to wait for then, if nothing is on the wire.
+void dispatcher::retire(std::size_t index, sink::sink& old) {
+    if (!old.at_rest()) return;
+    std::shared_ptr<void> slow = old.retire();
+    if (!slow) return;
+    undertakers_.resize(std::max(undertakers_.size(), index + 1));
+    undertakers_[index] = std::jthread{[slow = std::move(slow)]() mutable { slow.reset(); }};
+}
+
+/// Whoever calls may stand in a call of that sink to its listener.
+void dispatcher::bury(std::size_t index, std::unique_ptr<sink::sink> old) {
+    retire(index, *old);
+    boost::asio::post(loop_, [old = std::move(old)] {});
 }
 
 void dispatcher::begin_anew(sinks fresh) {
+    discard(std::exchange(successors_, {}));
+    // At once, as no outcome of an old attempt may reach the new engine; and before the events, as
+    // bodies lie in them.
+    for (std::size_t index = 0; index < fresh.size(); ++index) {
+        if (!has_options(model_.sinks[index])) continue;
+        retire(index, *sinks_[index]);
+        sinks_[index] = std::move(fresh[index]);
+        counters_[index].notice.clear();
+    }
+    retired_.clear();
     engine_.emplace(options_of(model_, seed_));
-    sinks_ = std::move(fresh);
-    successors_.clear();
-    for (sink_counters& one : counters_)
-        one.notice.clear();
+    store_.clear();
+}
+
+void dispatcher::discard(sinks unused) {
+    for (std::size_t index = 0; index < unused.size(); ++index) {
+        if (unused[index]) bury(index, std::move(unused[index]));
+    }
 }
 
 void dispatcher::pump(time_point now) {
-    if (!successors_.empty()) change_over(now);
+    if (replaces_sinks()) change_over(now);
     if (sending_) {
         for (std::size_t index = 0; index < sinks_.size(); ++index)
             pump_sink(index, now);

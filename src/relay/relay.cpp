@@ -122,7 +122,7 @@ int relay::show_broken_invariant(const char* promise) {
 
 asio::awaitable<void> relay::live() {
     while (!stopping_) {
-        if (pending_) use_new_map();
+        if (candidate_) co_await use_map();
         const ending last = co_await connect_and_stream();
         if (last.what == ending::next::stop) break;
         if (last.what == ending::next::reload) continue;

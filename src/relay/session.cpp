@@ -56,6 +56,7 @@ asio::awaitable<relay::ending> relay::connect_and_stream() {
     if (acquired.what != ending::next::stop || !stream_) co_return acquired;
     ending streamed = co_await stream_until_end();
     if (streamed.what == ending::next::reload) co_return streamed;
+    co_await await_orphans();
     const bool fruitful =
         desk_.decisions().units().safe() > safe_at_start_ || now() - stream_start_ > fruitful_life;
     failures_ = fruitful ? 0 : failures_;
@@ -176,9 +177,9 @@ asio::awaitable<relay::ending> relay::stream_until_end() {
             co_await let_server_stop();
             co_return ending{ending::next::retry};
         }
-        if (pending_) {
-            const bool ready = co_await make_way_for_new_map();
-            if (!ready) continue;
+        if (candidate_) {
+            const bool begins_anew = co_await take_candidate();
+            if (!begins_anew) continue;
             co_await leave_stream(true);
             co_return ending{ending::next::reload};
         }
@@ -200,23 +201,26 @@ asio::awaitable<void> relay::drain(time_point deadline) {
             break;  // the rest waits for a sink that doesn't take it
         co_await wait_until(deadline);
     }
-    co_await record_all();
+    const bool recorded = co_await record_all();
+    if (!recorded) spdlog::warn("the last of what was delivered could not be recorded");
     if (!decisions.idle()) {
         spdlog::info("{} events are not delivered; they come again after the restart",
                      decisions.unresolved_events());
     }
 }
 
-/// Nothing is sent any more, and what is safe is recorded, unless that takes too long.
-asio::awaitable<void> relay::record_all() {
+/// Nothing is sent any more, and what is safe is recorded; false: that took too long.
+asio::awaitable<bool> relay::record_all() {
     const engine::engine& decisions = desk_.decisions();
     desk_.stop_sending();
     const time_point last = now() + last_record_limit;
     while (now() < last) {
         recorder_.tick(now(), true);
-        if (!recorder_.busy() && decisions.progress().recorded() >= decisions.units().safe()) break;
+        if (!recorder_.busy() && decisions.progress().recorded() >= decisions.units().safe())
+            co_return true;
         co_await wait_until(last);
     }
+    co_return false;
 }
 
 /// A server that stops waits until all of its WAL is confirmed. What can't be delivered now is
@@ -262,9 +266,10 @@ asio::awaitable<void> relay::leave_stream(bool tell_last_status) {
     co_await recorder_.end();
     desk_.stream_lost();
     note_halt();
-    if (stopping_) co_return;
-    // The server sends all that is not acknowledged again: what is still on the wire ends before
-    // that.
+}
+
+/// The server sends all that is not acknowledged again: what is still on the wire ends before that.
+asio::awaitable<void> relay::await_orphans() {
     while (desk_.decisions().in_flight() > 0 && !stopping_) {
         co_await wakeup_.wait(now() + std::chrono::milliseconds{20});
     }

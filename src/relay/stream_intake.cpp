@@ -25,9 +25,9 @@ bool stream_intake::on_frame(postgres::frame&& received) {
     return false;
 }
 
-void stream_intake::go_on() {
+void stream_intake::undo_stop() {
     if (failed_) return;
-    const auto done = rows_.go_on();
+    const auto done = rows_.undo_stop();
     show_notices();
     if (!done) fail(done.error());
 }

@@ -208,20 +208,30 @@ def test_a_reload_in_a_large_transaction_waits_for_its_end(db, receiver, relay):
     until(lambda: process.status()["limit_held_by"], what="the transaction is read in part")
     process.write({**sink_map(db, receiver, "/new"), "admin": process.admin_section})
     process.hang_up()
-    process.wait_log("reload: the new map is used once")
+    until(lambda: process.status()["state"] == "reloading", what="it waits for the end")
+    process.write({**sink_map(db, receiver, "/newer"), "admin": process.admin_section})
+    process.hang_up()  # the file has changed once more
     gate.open()
     receiver.answer(Reply())
-    process.wait_log("reloaded: the new map")
+    process.wait_log("(?s)reloaded: the new map.*reloaded: the new map")
     emit(db, 501)
     wait_all_acknowledged(db, 502)
     assert Arrivals.of(receiver.requests).repeats == 0
-    assert path_of(receiver, 500) == "/in" and path_of(receiver, 501) == "/new"
+    assert path_of(receiver, 500) == "/in" and path_of(receiver, 501) == "/newer"
 
 
-def test_a_relay_that_waits_for_the_slot_reloads_too(db, receiver, relay):
+def test_a_relay_that_waits_for_the_slot_reloads_too_and_lives_on_when_the_map_does_not_fit(
+    db, receiver, relay
+):
     with slot_held(db):
         process = relay(sink_map(db, receiver))
         process.wait_log("waiting until it is free")
+        unfit = sink_map(db, receiver, routes=[{"from": "public.none", "to": "none"}])
+        unfit["routes"] = unfit["routes"][:1]
+        assert not process.reload(unfit)
+        process.wait_log("not reloaded.*walrelay.outbox has no route")
+        wrong = {"conninfo": db.dsn(user="nobody_of_this_name"), "exit_delay": "0s"}
+        assert not process.reload(sink_map(db, receiver, "/wrong", source=wrong))
         assert process.reload(sink_map(db, receiver, "/new"))
         stays(process.running, 1, process.log)
     process.wait_ready(20)
@@ -236,7 +246,12 @@ def test_a_held_key_stays_held_over_a_reload_and_heals_in_order(db, receiver, re
     for first in range(0, 200, 10):
         emit(db, first, first + 9, keys=5)
     until(lambda: process.status()["sinks"][0]["held_keys"] == 1, 20, "the key is held")
+    gate = receiver.gate()
+    receiver.answer(lambda one: Reply(gate=gate if one.headers["x-walrelay-key"] == "k0" else None))
+    until(lambda: process.status()["sinks"][0]["in_flight"] == 1, 20, "its attempt hangs")
     assert process.reload(sink_map(db, receiver, "/new", limits=limits))
+    gate.open()
+    receiver.answer(lambda one: Reply(500 if one.headers["x-walrelay-key"] == "k0" else 200))
     until(lambda: process.status()["sinks"][0]["held_keys"] == 1, 10, "it still is")
     emit(db, 200, 209, keys=5)
     receiver.answer(Reply())

@@ -15,6 +15,7 @@ struct changes {
     /// alone are made anew, by the same options or by others, as the files that they name may have
     /// changed.
     bool map = false;
+    bool conninfo = false;  ///< where Postgres is, or how it is logged in to
 };
 
 [[nodiscard]] changes compare(const model& running, const model& fresh);

@@ -43,6 +43,8 @@ public:
 
     void release(engine::event_slot slot) { events_.at(slot) = {}; }
 
+    void clear() noexcept { events_.clear(); }
+
 private:
     std::vector<stored_event> events_;
 };

@@ -57,7 +57,7 @@ public:
 
     /// Takes stop_at_commit() back: what was kept back is taken, and the rest follows once the
     /// caller has seen that paused() may end. An error: as of take().
-    [[nodiscard]] result<void> go_on();
+    [[nodiscard]] result<void> undo_stop();
 
     /// Between transactions, with stop_at_commit() said: nothing more will be taken.
     [[nodiscard]] bool stopped() const noexcept { return stopping_ && !reader_.open_transaction(); }

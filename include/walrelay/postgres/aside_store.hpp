@@ -70,7 +70,7 @@ using aside_loaded = intake::loaded_row;
 
 /// The oldest rows that wait, lane by lane, in the order of each. All lanes together give at most
 /// `most_bytes` of messages, but one row always, of the first lane that has any; a lane whose first
-/// row finds no room gives that without its message, as `left`. So does what `blocks`.
+/// row finds no room gives that without its message, as `left`. What `blocks` comes without it too.
 boost::asio::awaitable<sql_result<std::vector<aside_loaded>>> load_aside(
     connection& link, aside_scope scope, std::vector<aside_lane> lanes, std::uint64_t most_bytes);
 

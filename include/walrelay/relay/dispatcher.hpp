@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -57,17 +58,24 @@ public:
 
     void use_sinks(sinks made) noexcept { sinks_ = std::move(made); }
 
-    /// Each takes its place when the present one has nothing on the wire; until then nothing is
-    /// sent to it. So an older record never follows a newer one out of two sinks. One that doesn't
-    /// get there gives up what it has.
+    /// The same sinks with other options; pump() sees to it. A serial one is used at once, and what
+    /// is on the old one's wire ends there. A pipelined one is used when nothing is on the wire,
+    /// and until then nothing is sent: so no older record follows a newer one out of two sinks.
+    /// What has not ended after ten seconds is given up, and may land late, as at a restart.
     void replace_sinks(sinks fresh, time_point now);
 
-    /// Some have not taken their place yet: pump() looks.
-    [[nodiscard]] bool replaces_sinks() const noexcept { return !successors_.empty(); }
+    /// Old ones are still there.
+    [[nodiscard]] bool replaces_sinks() const noexcept {
+        return !successors_.empty() || !retired_.empty();
+    }
 
     /// The model is another one: an engine for it in place of the old (references stay good), and
-    /// other sinks. Only without a stream, and with nothing on the wire.
+    /// other sinks. Only without a stream, and not from a call of a sink. What is on the wire is
+    /// given up.
     void begin_anew(sinks fresh);
+
+    /// Sinks that were made and are not used.
+    void discard(sinks unused);
 
     /// Sends what may be sent now.
     void pump(time_point now);
@@ -111,6 +119,9 @@ public:
 private:
     void pump_sink(std::size_t index, time_point now);
     void change_over(time_point now);
+    void use(std::size_t index, std::unique_ptr<sink::sink> fresh, time_point now);
+    void retire(std::size_t index, sink::sink& old);
+    void bury(std::size_t index, std::unique_ptr<sink::sink> old);
     void ended(std::size_t sink, engine::attempt_token token, const engine::outcome& outcome,
                time_point now);
 
@@ -127,6 +138,8 @@ private:
     sinks sinks_;       ///< before them to go: the frames outlive what points to them
     sinks successors_;  ///< null: has taken its place; empty: all have
     time_point successors_wait_until_ = never;
+    std::vector<std::pair<std::size_t, std::unique_ptr<sink::sink>>> retired_;  ///< with attempts
+    std::vector<std::jthread> undertakers_;  ///< one a sink, for what ends slowly
 };
 
 }  // namespace walrelay::relay

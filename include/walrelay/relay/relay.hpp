@@ -14,6 +14,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "walrelay/admin/server.hpp"
+#include "walrelay/config/changes.hpp"
 #include "walrelay/config/model.hpp"
 #include "walrelay/relay/aside_clerk.hpp"
 #include "walrelay/relay/dispatcher.hpp"
@@ -67,10 +68,11 @@ private:
                                            server_facts facts);
     boost::asio::awaitable<ending> stream_until_end();
     boost::asio::awaitable<void> drain(time_point deadline);
-    boost::asio::awaitable<void> record_all();
+    boost::asio::awaitable<bool> record_all();
     boost::asio::awaitable<void> let_server_stop();
     boost::asio::awaitable<void> wait_until(time_point deadline);
     boost::asio::awaitable<void> leave_stream(bool tell_last_status);
+    boost::asio::awaitable<void> await_orphans();
     [[nodiscard]] ending ending_of(const postgres::sql_error& failure);
     [[nodiscard]] ending refused(const engine::start_refusal& refusal);
     void tick();
@@ -78,28 +80,34 @@ private:
     void arm_timer();
     void note_halt();
 
-    // upkeep.cpp: while it flows
+    // watch.cpp: while it flows
     boost::asio::awaitable<void> probe_server();
     boost::asio::awaitable<void> look_for_pauses();
     void set_pauses(const std::vector<postgres::pause_mark>& marks);
     boost::asio::awaitable<void> check_catalog();
 
     // reload.cpp: another sink map
-    struct new_map {
+    struct candidate {
         config::model model;
         event::router routes;
         dispatcher::sinks sinks;
+        config::changes changes;
+        bool fits = false;  ///< the server was asked
     };
 
     void reload();
-    void use_new_settings();
-    void use_new_map();
     void reloaded(const char* what);
     void refuse_reload(const std::string& why);
-    boost::asio::awaitable<bool> make_way_for_new_map();
-    boost::asio::awaitable<std::optional<std::string>> misfit_of_new_map();
+    void look_for_another_signal();
+    void use_settings();
+    boost::asio::awaitable<void> use_map();
+    boost::asio::awaitable<void> judge_candidate();
+    boost::asio::awaitable<bool> take_candidate();
+    boost::asio::awaitable<bool> empty_window(time_point deadline);
+    void go_on_with_old_map(const std::string& why);
     [[nodiscard]] bool must_leave() const;
-    [[nodiscard]] bool window_is_empty() const;
+    [[nodiscard]] bool all_is_resolved() const;
+    [[nodiscard]] std::string what_fills_the_window() const;
 
     // snapshot.cpp: what is shown
     [[nodiscard]] admin::snapshot snapshot() const;
@@ -135,7 +143,8 @@ private:
     std::string trouble_;  ///< why it doesn't stream, or which rows would never come
     std::string halt_text_;
     std::string reload_fault_;                          ///< why the last reload changed nothing
-    std::optional<new_map> pending_;                    ///< for when there is no stream
+    std::optional<candidate> candidate_;                ///< was read, and is not in use yet
+    bool hung_up_again_ = false;                        ///< SIGHUP came meanwhile
     bool halted_by_sink_ = false;                       ///< what halt_text_ tells of
     std::optional<postgres::server_identity> history_;  ///< of the stream before this one
     bool has_streamed_ = false;

@@ -26,7 +26,7 @@ public:
 
     /// After rows().stop_at_commit(); the stream is to be resumed when rows() isn't paused any
     /// more.
-    void go_on();
+    void undo_stop();
 
     bool on_frame(postgres::frame&& received) override;
     void on_burst_end() override;

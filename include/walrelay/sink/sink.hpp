@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "walrelay/engine/outcome.hpp"
@@ -59,6 +60,13 @@ public:
 
     /// Pending attempts.
     [[nodiscard]] virtual std::size_t in_flight() const noexcept = 0;
+
+    /// Nothing is pending, nor a purge under way.
+    [[nodiscard]] virtual bool at_rest() const noexcept { return in_flight() == 0; }
+
+    /// While at_rest(), before the destructor and nothing else: what of it may take long to end, to
+    /// be let go of in another thread. May be null.
+    [[nodiscard]] virtual std::shared_ptr<void> retire() { return nullptr; }
 };
 
 }  // namespace walrelay::sink

@@ -63,6 +63,15 @@ std::size_t kafka_sink::in_flight() const noexcept {
     return client_ ? client_->pending() : 0;
 }
 
+bool kafka_sink::at_rest() const noexcept {
+    return !client_ || (client_->pending() == 0 && !client_->purging());
+}
+
+std::shared_ptr<void> kafka_sink::retire() {
+    if (!client_) return nullptr;
+    return client_->release();
+}
+
 /// Binds a handler to this object's life: a timer or a post may fire when the sink is gone.
 template <class Handler>
 auto kafka_sink::while_alive(Handler handler) {

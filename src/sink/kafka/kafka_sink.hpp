@@ -43,6 +43,9 @@ public:
                    engine::outcome& refusal) override;
     void purge() override;
     [[nodiscard]] std::size_t in_flight() const noexcept override;
+    [[nodiscard]] bool at_rest() const noexcept override;
+    /// The producer: its threads may be looking up a name.
+    [[nodiscard]] std::shared_ptr<void> retire() override;
 
 private:
     enum class phase : std::uint8_t {
