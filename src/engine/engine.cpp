@@ -15,7 +15,10 @@ constexpr std::uint32_t unroutable_in_row_max = 20;
 }  // namespace
 
 engine::engine(const engine_options& options)
-    : options_{options}, progress_{options.replay_events}, random_state_{options.seed} {
+    : options_{options},
+      progress_{options.replay_events},
+      fed_bytes_(options.sinks.size()),
+      random_state_{options.seed} {
     for (const sink_options& one : options.sinks) {
         require(!one.holds || one.depth == lane_depth::serial,
                 "I6: only serial lanes may be set aside");
@@ -60,7 +63,8 @@ void engine::stream_lost() {
     unroutable_in_row_ = 0;
     merge_.start({});
     if (halted_ && !halted_->sink) halted_.reset();  // the row comes again
-    events_count_ = bytes_count_ = fed_bytes_ = 0;
+    events_count_ = bytes_count_ = 0;
+    fed_bytes_.assign(sinks_.size(), 0);
 }
 
 bool engine::begin(lsn commit_lsn, std::int64_t commit_time_us) {
@@ -78,11 +82,9 @@ event_slot engine::track(unit_index unit, std::size_t bytes, std::uint32_t pendi
         slot = free_events_.back();
         free_events_.pop_back();
     }
-    events_[slot] = {unit,
-                     static_cast<std::uint32_t>(std::min<std::size_t>(bytes, UINT32_MAX)),
-                     pending,
-                     false,
-                     {}};
+    events_[slot] = {unit,    static_cast<std::uint32_t>(std::min<std::size_t>(bytes, UINT32_MAX)),
+                     pending, false,
+                     {},      0};
     return slot;
 }
 
@@ -286,7 +288,7 @@ void engine::settle_event(event_slot slot) {
     tracked_event& owner = events_[slot];
     require(owner.pending > 0, "I5: a delivery was resolved twice");
     if (--owner.pending > 0) return;
-    if (!owner.orphaned && owner.unit == no_unit) fed_bytes_ -= owner.bytes;
+    if (!owner.orphaned && owner.unit == no_unit) fed_bytes_[owner.sink] -= owner.bytes;
     if (!owner.orphaned && owner.unit != no_unit) {
         ledger_.resolve(owner.unit);
         --events_count_;

@@ -1,5 +1,6 @@
 // The engine's side of walrelay.parked: what is asked of the store, and what its answers mean.
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "walrelay/engine/engine.hpp"
@@ -9,7 +10,6 @@ namespace walrelay::engine {
 
 namespace {
 
-constexpr std::size_t most_loaded_lanes = 1000;
 constexpr std::size_t most_lanes_a_load = 100;
 
 /// What a put and a change say alike.
@@ -58,28 +58,50 @@ std::optional<aside_request> engine::store_due(time_point now, bool reads) {
                                       [](const lanes& one) { return one.held_lanes() > 0; });
     if (aside_.empty() && !any_held) return std::nullopt;
     return aside_.due(
-        now, [this, reads] { return reads ? loads_due() : std::nullopt; },
+        now, [&] { return reads ? loads_due(now) : std::nullopt; },
         [this](const aside_put& row) { return std::uint64_t{events_[row.event].bytes}; });
 }
 
-std::optional<load_request> engine::loads_due() {
-    if (sending_is_over() || fed_bytes_ >= options_.in_flight_bytes) return std::nullopt;
-    std::size_t loaded = 0;
-    for (const lanes& one : sinks_)
-        loaded += one.loaded_lanes();
+/// The sinks take turns, and each has its share of the memory: keys of one that doesn't flow hold
+/// up no other's.
+std::optional<load_request> engine::loads_due(time_point now) {
+    if (sending_is_over()) return std::nullopt;
+    for (std::size_t n = 0; n < sinks_.size(); ++n) {
+        const std::size_t sink = (loads_turn_ + n) % sinks_.size();
+        auto request = loads_of(sink, now);
+        if (!request) continue;
+        loads_turn_ = sink + 1;
+        return request;
+    }
+    return std::nullopt;
+}
+
+std::optional<load_request> engine::loads_of(std::size_t sink, time_point now) {
+    const std::uint64_t share_bytes =
+        std::max<std::uint64_t>(options_.in_flight_bytes / sinks_.size(), 1);
+    const std::size_t share_lanes = std::max<std::size_t>(options_.loaded_lanes / sinks_.size(), 1);
+    lanes& from = sinks_[sink];
+    const auto full = [&] {
+        return fed_bytes_[sink] >= share_bytes || from.loaded_lanes() >= share_lanes;
+    };
+    if (full() && from.wants_loads()) {
+        from.make_room(most_lanes_a_load, now);
+        collect(sink);
+    }
     load_request request;
-    for (std::size_t sink = 0; sink < sinks_.size(); ++sink) {
-        while (loaded < most_loaded_lanes && request.lanes.size() < most_lanes_a_load) {
-            auto load = sinks_[sink].next_load();
-            if (!load) break;
-            load->sink = static_cast<std::uint16_t>(sink);
-            request.lanes.push_back(*load);
-            ++loaded;
-        }
+    while (!full() && request.lanes.size() < most_lanes_a_load) {
+        auto load = from.next_load();
+        if (!load) break;
+        load->sink = static_cast<std::uint16_t>(sink);
+        request.lanes.push_back(*load);
     }
     if (request.lanes.empty()) return std::nullopt;
-    request.most_bytes = options_.in_flight_bytes - fed_bytes_;
+    request.most_bytes = share_bytes - fed_bytes_[sink];
     return request;
+}
+
+std::uint64_t engine::fed_bytes() const noexcept {
+    return std::accumulate(fed_bytes_.begin(), fed_bytes_.end(), std::uint64_t{0});
 }
 
 void engine::put_done(std::span<const aside_put_answer> there) {
@@ -104,7 +126,8 @@ void engine::changes_done() {
 event_slot engine::feed(const aside_row& row) {
     const event_slot slot = track(no_unit, row.bytes, 1);
     events_[slot].place = row.place;
-    fed_bytes_ += events_[slot].bytes;
+    events_[slot].sink = row.sink;
+    fed_bytes_[row.sink] += events_[slot].bytes;
     delivery fresh;
     fresh.event = slot;
     fresh.bytes = events_[slot].bytes;

@@ -183,6 +183,7 @@ void lanes::forget(const std::function<void(delivery_index)>& drop) {
     retries_ = {};
     load_queue_.clear();
     leaving_.clear();
+    leaving_until_.clear();
     unloaded_.clear();
     heavy_.clear();
     barrier_.probe = no_delivery;

@@ -10,6 +10,8 @@ namespace walrelay::engine {
 namespace {
 
 constexpr std::uint32_t rows_of_a_flowing_lane = 64;
+/// Of a lane that made room for others: reading it again costs a look into the store.
+constexpr duration shortest_absence = std::chrono::seconds{5};
 
 }  // namespace
 
@@ -31,6 +33,7 @@ void lanes::hold(lane_key key, time_point retry_at, delivery_index parked, std::
     require(own.in_flight == 0, "I6: a lane was set aside with a record on the wire");
     if (reason.empty()) reason = own.reason;
     const bool keyed = key.what == lane_key::kind::keyed;
+    const delivery_index only = own.events.front();  // of a lane without a key
     if (keyed) {
         own.held = std::make_unique<held_part>();
         ++held_lanes_;
@@ -45,6 +48,7 @@ void lanes::hold(lane_key key, time_point retry_at, delivery_index parked, std::
                std::exchange(reason, {}));
     }
     if (!keyed) {
+        if (retry_at != never) leaving_until_[only] = retry_at;
         if (own.failures > 0) --failed_lanes_;
         lanes_.erase(key);
         return;
@@ -65,8 +69,12 @@ void lanes::departed(delivery_index at, const aside_put_answer& there) {
         own.held->puts.pop_front();
         want_load(key, own);
     } else if (there.state == aside_state::held) {
-        touched({static_cast<std::uint64_t>(there.id), lane_key::kind::stored});
+        const lane_key alone{static_cast<std::uint64_t>(there.id), lane_key::kind::stored};
+        const auto until = leaving_until_.find(at);
+        if (until == leaving_until_.end() || lanes_.contains(alone)) return touched(alone);
+        restore(alone, false, until->second);
     }
+    leaving_until_.erase(at);
 }
 
 // ---- which lanes
@@ -141,12 +149,17 @@ void lanes::hold_gated(std::uint64_t target, time_point now, time_point failed_b
 
 // ---- out of the store
 
-void lanes::restore(lane_key key, bool waits_for_operator) {
+void lanes::restore(lane_key key, bool waits_for_operator, time_point retry_at) {
     lane& own = lanes_[key];
     require(!own.held && own.events.empty(), "I6: a lane was set aside twice");
     own.held = std::make_unique<held_part>();
     own.held->waits_for_operator = waits_for_operator;
     ++held_lanes_;
+    if (retry_at != time_point{}) {
+        own.backing_off = true;
+        own.retry_at = retry_at;
+        retries_.push({retry_at, key});
+    }
     want_load(key, own);
 }
 
@@ -175,6 +188,26 @@ std::optional<aside_load> lanes::next_load() {
         return aside_load{0, key, flows ? rows_of_a_flowing_lane : 1};
     }
     return std::nullopt;
+}
+
+void lanes::make_room(std::size_t most, time_point now) {
+    std::vector<lane_key> leave;
+    for (const auto& [target, shut] : targets_) {
+        for (delivery_index at = shut.held.front(); at != no_delivery && leave.size() < most;
+             at = queue_list::after(pool_, at)) {
+            if (pool_[at].stored != 0) leave.push_back(pool_[at].lane_of);
+        }
+    }
+    for (const lane_key& key : leave) {
+        lane& own = lanes_.at(key);
+        if (own.events.empty() || own.held->loading) continue;
+        const auto shut = targets_.find(pool_[own.events.front()].target_hash);
+        if (shut == targets_.end()) continue;
+        own.backing_off = true;
+        own.retry_at = std::max(shut->second.until, now + shortest_absence);
+        retries_.push({own.retry_at, key});
+        unload(own);
+    }
 }
 
 void lanes::feed(delivery_index at, stream_place place) {

@@ -11,6 +11,13 @@ namespace {
 constexpr std::size_t stalls_shown = 10;
 constexpr duration moving = std::chrono::seconds{5};
 
+/// How long a sink that works may take for one event: a `rate` may be slow.
+duration pace_of(const config::sink& entry) {
+    const auto* http = std::get_if<config::http_sink>(&entry.kind);
+    if (http == nullptr || http->rate.count == 0) return moving;
+    return moving + duration{http->rate.per} / static_cast<std::int64_t>(http->rate.count);
+}
+
 double seconds(duration span) {
     return std::chrono::duration<double>(span).count();
 }
@@ -182,7 +189,9 @@ void relay::add_readiness(admin::snapshot& shown) const {
         const admin::sink_figures& sink = shown.sinks[index];
         // What comes from the store waits for its own key alone.
         const bool waits = desk_.decisions().sink(index).from_stream() > 0;
-        if (!waits || sink.paused || now - desk_.counters()[index].moved_at <= moving) continue;
+        if (!waits || sink.paused ||
+            now - desk_.counters()[index].moved_at <= pace_of(model_.sinks[index]))
+            continue;
         std::string reason = sink.notice;
         if (!sink.stalls.empty()) reason = sink.stalls.front().reason;
         if (reason.empty()) reason = "no answer yet";

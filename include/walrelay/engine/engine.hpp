@@ -35,6 +35,7 @@ struct engine_options {
     std::uint64_t replay_events = 50'000;
     std::uint64_t seed = 1;  ///< of the jitter
     duration hold = std::chrono::seconds{30};
+    std::size_t loaded_lanes = 1'000;  ///< held lanes with rows in memory, of all sinks
     retry_limits retries;
 };
 
@@ -198,7 +199,7 @@ public:
     [[nodiscard]] std::uint64_t unresolved_bytes() const noexcept { return bytes_count_; }
 
     /// Of events that were read back from the store.
-    [[nodiscard]] std::uint64_t fed_bytes() const noexcept { return fed_bytes_; }
+    [[nodiscard]] std::uint64_t fed_bytes() const noexcept;
 
     [[nodiscard]] std::uint64_t replay_events() const noexcept {
         return progress_.replay_events(ledger_);
@@ -219,6 +220,7 @@ private:
         std::uint32_t pending = 0;  ///< deliveries that are not resolved
         bool orphaned = false;      ///< its stream is gone: the ledger doesn't know it any more
         stream_place place;         ///< of what the store brought
+        std::uint16_t sink = 0;     ///< likewise
     };
 
     [[nodiscard]] bool sending_is_over() const noexcept { return halted_ && halted_->sink; }
@@ -237,7 +239,8 @@ private:
     // engine_store.cpp
     void collect(std::size_t sink);
     void write_outcome(delivery_index at, aside_state state, const std::string& reason);
-    [[nodiscard]] std::optional<load_request> loads_due();
+    [[nodiscard]] std::optional<load_request> loads_due(time_point now);
+    [[nodiscard]] std::optional<load_request> loads_of(std::size_t sink, time_point now);
 
     const engine_options options_;
     ledger ledger_;
@@ -258,7 +261,8 @@ private:
     unit_index open_unit_ = 0;
     std::uint64_t events_count_ = 0;
     std::uint64_t bytes_count_ = 0;
-    std::uint64_t fed_bytes_ = 0;
+    std::vector<std::uint64_t> fed_bytes_;  ///< by sink
+    std::size_t loads_turn_ = 0;            ///< the sink that is looked at first
     full_limit full_ = full_limit::none;
     std::optional<halt_info> halted_;
     std::uint64_t random_state_;

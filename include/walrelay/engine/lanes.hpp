@@ -122,11 +122,18 @@ public:
     /// clears it.
     [[nodiscard]] std::vector<delivery_index>& unloaded() noexcept { return unloaded_; }
 
-    /// A lane that the store holds rows of, when a stream starts.
-    void restore(lane_key key, bool waits_for_operator);
+    /// A lane that the store holds rows of, when a stream starts. `retry_at`: not before.
+    void restore(lane_key key, bool waits_for_operator, time_point retry_at = {});
     /// The lane that is to be read from the store next. The caller answers with feed(), for each
     /// row, and loaded().
     [[nodiscard]] std::optional<aside_load> next_load();
+
+    /// next_load() may give some.
+    [[nodiscard]] bool wants_loads() const noexcept { return !load_queue_.empty() && !paused_; }
+
+    /// At most so many lanes in memory that wait for a stalled target leave it, and are read again
+    /// when the target may be tried. They may be among unloaded() afterwards.
+    void make_room(std::size_t most, time_point now);
     /// A row of the lane that is being read.
     void feed(delivery_index at, stream_place place);
 
@@ -325,6 +332,8 @@ private:
     std::priority_queue<retry, std::vector<retry>, std::greater<>> retries_;
     std::deque<lane_key> load_queue_;
     std::vector<departure> leaving_;
+    /// When one without a key may be tried again, once it is in the store.
+    std::unordered_map<delivery_index, time_point> leaving_until_;
     std::vector<delivery_index> unloaded_;
     std::vector<lane_key> heavy_;
     successes<lane_key> lane_successes_;

@@ -21,7 +21,8 @@ const outcome refused{outcome_class::event_final, "too large"};
 
 /// An engine with one HTTP sink, in the middle of a transaction.
 struct bench {
-    explicit bench(engine::aside_start known = {}) : decisions{options()} {
+    explicit bench(engine::aside_start known = {}, engine::engine_options with = options())
+        : decisions{with} {
         decisions.stream_started(lsn{100}, false, std::move(known), 10s, start);
         REQUIRE(decisions.begin(lsn{200}, 1));
     }
@@ -187,6 +188,82 @@ TEST_CASE("a held key that no room was left for waits for its turn behind the ot
     CHECK(second.most_bytes == first.most_bytes - 10);
     one.decisions.load_done();
     CHECK(one.decisions.sink(0).held_lanes() == 1);
+}
+
+TEST_CASE("held keys of a URL that is dead make room for those of the others", "[aside]") {
+    engine::aside_start known;
+    for (const std::uint64_t key : {1, 2, 3})
+        known.lanes.push_back({0, {key, lane_key::kind::keyed}, false});
+    engine::engine_options with = bench::options();
+    with.loaded_lanes = 2;
+    bench one{known, with};
+    const auto give = [&](const engine::load_request& asked, std::uint64_t target) {
+        for (const engine::aside_load& lane : asked.lanes) {
+            const auto key = static_cast<engine::aside_id>(lane.lane.value);
+            one.decisions.feed({0, lane.lane, key, {lsn{50}, 0, 0}, 0, 10, target});
+        }
+        one.decisions.load_done();
+    };
+    const auto first = one.asked<engine::load_request>();
+    REQUIRE(first.lanes.size() == 2);
+    give(first, 404);
+    one.end({outcome_class::target, "HTTP 404"});
+    CHECK_FALSE(one.decisions.next(0, start));  // the second is behind the first
+    const auto second = one.asked<engine::load_request>();
+    REQUIRE(second.lanes.size() == 1);
+    CHECK(second.lanes[0].lane.value == 3);
+    give(second, 200);
+    one.end(delivered);
+    static_cast<void>(one.asked<engine::change_request>());
+    one.decisions.changes_done();
+    // Those that left come again when the URL may be tried.
+    CHECK(one.decisions.sink(0).wake_at() > start);
+    CHECK(one.decisions.sink(0).wake_at() <= start + 1min);
+}
+
+TEST_CASE("one sink's held keys leave the others' their share of the memory", "[aside]") {
+    engine::aside_start known;
+    for (const std::uint64_t key : {1, 2, 3, 4})
+        known.lanes.push_back({0, {key, lane_key::kind::keyed}, false});
+    known.lanes.push_back({1, {9, lane_key::kind::keyed}, false});
+    engine::engine_options with = bench::options();
+    with.sinks.push_back(with.sinks.front());
+    with.in_flight_bytes = 100;
+    bench one{known, with};
+    one.decisions.set_paused(1, true);
+    const auto first = one.asked<engine::load_request>();
+    for (const engine::aside_load& lane : first.lanes) {
+        CHECK(lane.sink == 0);
+        one.decisions.feed({0, lane.lane, 7, {lsn{50}, 0, 0}, 0, 30, 1});
+    }
+    one.decisions.load_done();
+    one.decisions.set_paused(1, false);
+    const auto second = one.asked<engine::load_request>();
+    REQUIRE(second.lanes.size() == 1);
+    CHECK(second.lanes[0].sink == 1);
+    CHECK(second.most_bytes == 50);
+}
+
+TEST_CASE("an event without a key waits in the store as long as it would have waited", "[aside]") {
+    bench one;
+    const event::placement alone{0, 0, 1, false, policy::park};
+    REQUIRE(one.decisions.add(10, {lsn{200}, one.next++, 0}, {&alone, 1}));
+    time_point at = start;
+    for (; one.decisions.store().empty(); at += 1s) {
+        REQUIRE(at < start + 2min);
+        static_cast<void>(one.add(2));
+        while (const auto attempt = one.decisions.next(0, at)) {
+            const bool keyed = one.decisions.delivery_at(attempt->token.slot).keyed();
+            outcome slow = failed;
+            slow.retry_after = 60s;
+            one.decisions.attempt_ended(attempt->token, keyed ? delivered : slow, at);
+        }
+    }
+    one.put_all(at);
+    CHECK(one.decisions.sink(0).held_lanes() == 1);
+    CHECK_FALSE(one.decisions.store_due(at));
+    CHECK_FALSE(one.decisions.next(0, at + 61s));
+    static_cast<void>(one.asked<engine::load_request>(at + 61s));
 }
 
 TEST_CASE("a paused sink gets nothing and its wake-ups rest", "[aside]") {
