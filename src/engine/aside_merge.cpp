@@ -17,6 +17,15 @@ void aside_merge::note_fed(std::size_t sink, lane_key lane, stream_place place) 
     newest = std::max(newest, place);
 }
 
+void aside_merge::note_parked(std::size_t sink, stream_place place) {
+    auto at = std::lower_bound(
+        entries_.begin(), entries_.end(), place,
+        [](const aside_entry& entry, stream_place wanted) { return entry.place < wanted; });
+    for (; at != entries_.end() && at->place == place; ++at) {
+        if (at->sink == sink) at->state = aside_state::parked;
+    }
+}
+
 bool aside_merge::fed(std::size_t sink, lane_key lane, stream_place place) const {
     if (sink >= fed_.size()) return false;
     const auto found = fed_[sink].find(lane);

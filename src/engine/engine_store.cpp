@@ -50,7 +50,9 @@ void engine::write_outcome(delivery_index at, aside_state state, const std::stri
     row.holds_key = state == aside_state::parked && one.keyed() &&
                     one.on_event_error == config::error_policy::park_key;
     aside_.change(std::move(row));
-    if (!merge_.over()) merge_.note_fed(one.sink, one.lane_of, events_[one.event].place);
+    if (merge_.over()) return;
+    merge_.note_fed(one.sink, one.lane_of, events_[one.event].place);
+    if (state == aside_state::parked) merge_.note_parked(one.sink, events_[one.event].place);
 }
 
 std::optional<aside_request> engine::store_due(time_point now, bool reads) {

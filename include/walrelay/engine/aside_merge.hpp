@@ -26,6 +26,8 @@ public:
 
     /// A row of this lane was sent since, so that what entries_ say of it is past.
     void note_fed(std::size_t sink, lane_key lane, stream_place place);
+    /// It was refused for good then: it is parked, and not sent again.
+    void note_parked(std::size_t sink, stream_place place);
     /// This row, or a newer one of its lane, was sent since.
     [[nodiscard]] bool fed(std::size_t sink, lane_key lane, stream_place place) const;
 

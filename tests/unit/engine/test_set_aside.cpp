@@ -142,6 +142,28 @@ TEST_CASE(
     CHECK(one.add(1).has_value() == (state == aside_state::delivered));
 }
 
+TEST_CASE(
+    "a held event that is sent from the store and refused for good is not sent again when it is "
+    "read again",
+    "[aside]") {
+    const lane_key key{1, lane_key::kind::keyed};
+    const bool parks = GENERATE(true, false);
+    engine::aside_start known;
+    known.lanes = {{0, key, false}};
+    known.entries = {{{lsn{200}, 0, 0}, std::uint16_t{0}, aside_state::held, true}};
+    bench one{known};
+    static_cast<void>(one.asked<engine::load_request>());
+    one.decisions.feed({0, key, 7, {lsn{200}, 0, 0}, 0, 10, 1});
+    one.decisions.load_done();
+    one.end(parks ? refused : delivered);
+    static_cast<void>(one.asked<engine::change_request>());
+    one.decisions.changes_done();
+    static_cast<void>(one.asked<engine::load_request>());
+    one.decisions.load_done();
+    REQUIRE(one.decisions.sink(0).held_lanes() == 0);
+    CHECK(one.add(1).has_value() == !parks);
+}
+
 TEST_CASE("a held key is live again only when a look into the store finds nothing", "[aside]") {
     engine::aside_start known;
     known.lanes = {{0, {1, lane_key::kind::keyed}, false}};
