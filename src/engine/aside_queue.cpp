@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "walrelay/core/planted.hpp"
 #include "walrelay/engine/invariant.hpp"
 
 namespace walrelay::engine {
@@ -111,6 +112,7 @@ std::vector<aside_load> aside_queue::take_loads() {
 
 std::vector<aside_load> aside_queue::failed(time_point now) {
     require(busy(), "I13: the store fails at what it wasn't asked");
+    if (planted(bug::failed_put_forgotten) && under_way_ == turn::put) puts_.clear();
     under_way_ = turn::none;
     failed_ = true;
     not_before_ = now + after_failure;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "walrelay/core/planted.hpp"
 #include "walrelay/engine/invariant.hpp"
 
 namespace walrelay::engine {
@@ -35,6 +36,8 @@ engine::engine(const engine_options& options)
 void engine::stream_started(lsn recorded, bool same_history, aside_start aside,
                             duration status_period, time_point now) {
     require(events_count_ == 0, "I5: events of an ended stream were kept");
+    if (planted(bug::other_timeline_ignored)) same_history = true;
+    if (planted(bug::safe_forgotten_on_reconnect)) ledger_.restart_at(recorded);
     if (same_history && ledger_.safe() >= recorded) {
         ledger_.restart();
     } else {
@@ -44,6 +47,7 @@ void engine::stream_started(lsn recorded, bool same_history, aside_start aside,
     feedback_.restart(status_period, same_history, now);
     full_ = full_limit::none;
     merge_.start(std::move(aside.entries));
+    if (planted(bug::held_keys_forgotten_at_start)) aside.lanes.clear();
     for (const held_lane& one : aside.lanes)
         sinks_[one.sink].restore(one.lane, one.waits_for_operator);
 }
@@ -51,7 +55,7 @@ void engine::stream_started(lsn recorded, bool same_history, aside_start aside,
 void engine::stream_lost() {
     const auto forget = [this](delivery_index at) {
         tracked_event& owner = events_[pool_[at].event];
-        owner.orphaned = true;
+        owner.orphaned = !planted(bug::orphan_counts);
         if (!pool_[at].orphaned) settle(at);
     };
     for (lanes& one : sinks_)
@@ -70,7 +74,8 @@ void engine::stream_lost() {
 bool engine::begin(lsn commit_lsn, std::int64_t commit_time_us) {
     open_unit_ = ledger_.begin(commit_time_us);
     feedback_.heard_data();
-    return commit_lsn >= ledger_.safe();
+    if (planted(bug::unit_at_safe_skipped)) return commit_lsn > ledger_.safe();
+    return commit_lsn >= ledger_.safe() || planted(bug::resolved_unit_sent_again);
 }
 
 event_slot engine::track(unit_index unit, std::size_t bytes, std::uint32_t pending) {
@@ -155,9 +160,9 @@ bool engine::resolved_before(std::span<const aside_entry> rows, stream_place pla
     switch (known->state) {
         case aside_state::parked:
         case aside_state::dropped:
-            return true;
+            return !planted(bug::parked_row_sent_again);
         case aside_state::delivered:
-            return false;
+            return planted(bug::delivered_row_skipped);
         case aside_state::held:
             break;
     }
@@ -224,13 +229,13 @@ bool engine::wants_rows() {
         now_full = full_limit::replay_events;
     }
     full_ = now_full;
-    return full_ == full_limit::none;
+    return full_ == full_limit::none || planted(bug::reading_never_pauses);
 }
 
 // ---- the sinks
 
 std::optional<engine::attempt> engine::next(std::size_t sink, time_point now) {
-    if (sending_is_over()) return std::nullopt;
+    if (sending_is_over() && !planted(bug::halt_ignored)) return std::nullopt;
     if (replay_events() >= options_.replay_events / 2) look_for_pinning(sink);
     const std::optional<delivery_index> at = sinks_[sink].next(now);
     if (!at) return std::nullopt;
@@ -260,7 +265,8 @@ void engine::attempt_ended(attempt_token token, const outcome& seen, time_point 
         sinks_[before.sink].attempt_ended(token.slot, seen, now, random());
     switch (led_to) {
         case lanes::verdict::resolved:
-            if (fed) write_outcome(token.slot, aside_state::delivered, {});
+            if (fed && !planted(bug::outcome_of_held_row_lost))
+                write_outcome(token.slot, aside_state::delivered, {});
             settle(token.slot);
             break;
         case lanes::verdict::parked:
@@ -287,7 +293,7 @@ void engine::settle(delivery_index at) {
 void engine::settle_event(event_slot slot) {
     tracked_event& owner = events_[slot];
     require(owner.pending > 0, "I5: a delivery was resolved twice");
-    if (--owner.pending > 0) return;
+    if (--owner.pending > 0 && !planted(bug::second_sink_forgotten)) return;
     if (!owner.orphaned && owner.unit == no_unit) fed_bytes_[owner.sink] -= owner.bytes;
     if (!owner.orphaned && owner.unit != no_unit) {
         ledger_.resolve(owner.unit);

@@ -3,6 +3,7 @@
 #include <numeric>
 #include <utility>
 
+#include "walrelay/core/planted.hpp"
 #include "walrelay/engine/engine.hpp"
 #include "walrelay/engine/invariant.hpp"
 
@@ -34,6 +35,7 @@ void engine::collect(std::size_t sink) {
         row.event = one.event;
         row.delivery = left.at;
         row.holds_key = left.holds_key;
+        if (planted(bug::set_aside_before_durable)) ledger_.resolve(events_[one.event].unit);
         aside_.put(std::move(row));
     }
     sinks_[sink].leaving().clear();
@@ -172,6 +174,7 @@ void engine::load_done() {
 void engine::mark_done(std::span<const lane_ref> touched) {
     const event_slot mark = aside_.take_mark();
     for (const lane_ref& one : touched) {
+        if (planted(bug::redriven_key_not_looked_at)) break;
         sinks_[one.sink].touched(one.lane);
         collect(one.sink);
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "walrelay/core/planted.hpp"
 #include "walrelay/engine/invariant.hpp"
 
 namespace walrelay::engine {
@@ -25,7 +26,7 @@ void feedback::heard(lsn wal_end, bool reply_requested, time_point now) {
     const bool moved = wal_end > wal_end_;
     wal_end_ = std::max(wal_end_, wal_end);
     if (!reply_requested) return;
-    reply_due_ = true;
+    reply_due_ = !planted(bug::keepalive_reply_forgotten);
     if (moved || now - asked_since_ > std::chrono::seconds{1}) {
         asked_in_a_row_ = 0;
         asked_since_ = now;
@@ -46,11 +47,13 @@ std::optional<status_message> feedback::due(lsn received, lsn safe, lsn recorded
     require(recorded <= safe, "I1: an acknowledgement above what is delivered");
     require(recorded >= highest_acked_, "I2: an acknowledgement went back");
     acked_ = highest_acked_ = recorded;
+    if (planted(bug::acknowledged_above_record)) return status_message{received, safe};
     return status_message{std::max(received, recorded), recorded};
 }
 
 time_point feedback::wake_at(lsn recorded) const noexcept {
     const bool soon = reply_due_ || recorded > acked_;
+    if (planted(bug::silent_while_idle) && !soon) return never;
     return last_sent_ + (soon ? std::min(spacing, period_) : period_);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "walrelay/core/planted.hpp"
 #include "walrelay/engine/invariant.hpp"
 
 namespace walrelay::engine {
@@ -19,7 +20,7 @@ void lanes::add(delivery_index at, stream_place place) {
     if (!may_have_lane || !added.keyed()) return make_ready(at);
 
     const auto found = lanes_.find(added.lane_of);
-    if (found != lanes_.end() && found->second.held) {
+    if (found != lanes_.end() && found->second.held && !planted(bug::held_key_overtaken)) {
         lane& own = found->second;
         own.held->puts.push_back(place);
         added.in_lane = true;
@@ -72,7 +73,7 @@ std::optional<delivery_index> lanes::next(time_point now) {
         const bool sink_stalled = barrier_.failures > 0;
         if (sink_stalled && (barrier_.probe != no_delivery || now < barrier_.until))
             return std::nullopt;
-        if (suspects_ > 0 && in_flight_ > 0)
+        if (suspects_ > 0 && in_flight_ > 0 && !planted(bug::batch_not_taken_apart))
             return std::nullopt;  // one at a time, to see whom to blame
 
         delivery_index at = ready_.front();
@@ -117,6 +118,7 @@ void lanes::sent_back(delivery_index at) {
     one.sink_probe = false;
     full_ = true;
     one.now = delivery::state::ready;
+    if (planted(bug::sent_back_goes_last)) return ready_.push_back(pool_, at);
     ready_.push_front(pool_, at);
 }
 
@@ -186,12 +188,13 @@ void lanes::forget(const std::function<void(delivery_index)>& drop) {
     leaving_until_.clear();
     unloaded_.clear();
     heavy_.clear();
-    barrier_.probe = no_delivery;
+    if (!planted(bug::probe_outlives_stream)) barrier_.probe = no_delivery;
     for (auto& [target, shut] : targets_) {
         shut.held.clear();
         shut.probe = no_delivery;
     }
-    failed_lanes_ = held_lanes_ = loaded_lanes_ = suspects_ = 0;
+    if (!planted(bug::failed_keys_outlive_stream)) failed_lanes_ = 0;
+    held_lanes_ = loaded_lanes_ = suspects_ = 0;
     targets_due_ = never;
     full_ = false;
     laned_ = depth_ == lane_depth::serial;
@@ -199,7 +202,7 @@ void lanes::forget(const std::function<void(delivery_index)>& drop) {
 
 time_point lanes::wake_at() const noexcept {
     if (full_ || paused_) return never;  // whoever made room, or resumes, says so
-    time_point wake = targets_due_;
+    time_point wake = planted(bug::target_wake_up_lost) ? never : targets_due_;
     if (!retries_.empty()) wake = std::min(wake, retries_.top().at);
     const bool waits_for_outcome = suspects_ > 0 && in_flight_ > 0;
     if (barrier_.failures > 0 && barrier_.probe == no_delivery && !ready_.empty() &&

@@ -3,6 +3,8 @@
 
 #include "walrelay/engine/lanes.hpp"
 
+#include "walrelay/core/planted.hpp"
+
 namespace walrelay::engine {
 
 /// Lanes whose wait is over, and one record for each stalled target that may be probed.
@@ -65,7 +67,7 @@ void lanes::close_barriers(delivery_index at, const outcome& seen, const directi
             shut.until = now + follows.wait;
             shut.reason = seen.reason;
         }
-        if (probe) shut.probe = no_delivery;
+        if (probe && !planted(bug::stalled_sink_never_probed)) shut.probe = no_delivery;
     };
     // What an answer says of the event or of a topic shows that the sink itself answers.
     const bool sink_answers =
@@ -125,6 +127,8 @@ void lanes::open_target(std::uint64_t target) {
         oldest_first.push_back(held.front());
         held.remove(pool_, held.front());
     }
+    if (planted(bug::reopened_target_newest_first))
+        std::reverse(oldest_first.begin(), oldest_first.end());
     for (auto at = oldest_first.rbegin(); at != oldest_first.rend(); ++at) {
         pool_[*at].now = delivery::state::ready;
         ready_.push_front(pool_, *at);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "walrelay/core/planted.hpp"
 #include "walrelay/engine/invariant.hpp"
 #include "walrelay/engine/lanes.hpp"
 
@@ -241,7 +242,8 @@ void lanes::loaded(lane_key key) {
     part.loading = false;
     if (part.overtaken) unload(own);
     count_in_memory(own);
-    if (!own.events.empty() || part.waits_for_operator) return;
+    const bool blocked = part.waits_for_operator && !planted(bug::held_key_live_too_early);
+    if (!own.events.empty() || blocked) return;
     if (part.changes > 0 || !part.puts.empty()) return;  // looked at again when that is done
     // Nothing is left, and nothing is on its way: live again.
     if (own.failures > 0 && !key.beside()) --failed_lanes_;

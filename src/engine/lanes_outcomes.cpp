@@ -1,6 +1,7 @@
 // What an outcome means for the deliveries of a sink.
 #include <algorithm>
 
+#include "walrelay/core/planted.hpp"
 #include "walrelay/engine/invariant.hpp"
 #include "walrelay/engine/lanes.hpp"
 
@@ -107,7 +108,7 @@ lanes::verdict lanes::succeeded(delivery_index at, time_point now) {
         want_load(key, own);
         return verdict::waits;
     }
-    if (own.failures > 0 && own.events.front() != at) {
+    if (own.failures > 0 && own.events.front() != at && !planted(bug::late_success_taken)) {
         // Sent before the failure of an older record was known: it is sent again behind that one,
         // or the older record would be the last of its key at the destination.
         pool_[at].now = delivery::state::waiting;
@@ -244,9 +245,10 @@ void lanes::fail_lane(delivery_index at, const outcome& seen, time_point retry_a
         }
     }
     own.failed_at = now;
-    if (own.in_flight > 0) return;
+    if (own.in_flight > 0 && !planted(bug::failed_key_not_awaited)) return;
     const bool may_be_held = options_.holds && !own.held && retry_at != never;
-    const bool stuck = may_be_held && barrier_.failures == 0 && others_flow &&
+    const bool stuck = may_be_held && barrier_.failures == 0 &&
+                       (others_flow || planted(bug::key_held_in_an_outage)) &&
                        (now - own.since >= options_.hold || heavy(own));
     if (stuck) return hold(key, retry_at);
     if (may_be_held && !own.wait_was_asked && now < own.since + options_.hold)

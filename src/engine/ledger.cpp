@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "walrelay/core/planted.hpp"
 #include "walrelay/engine/invariant.hpp"
 
 namespace walrelay::engine {
@@ -100,7 +101,7 @@ void ledger::settle(unit_index at) {
         units_[at].events += units_[after].events;
         remove(after);
     }
-    if (at != head_) return;
+    if (at != head_ && !planted(bug::hole_skipped)) return;
     safe_ = std::max(safe_, units_[at].end);
     safe_events_ += units_[at].events;
     remove(at);
@@ -108,7 +109,7 @@ void ledger::settle(unit_index at) {
 }
 
 void ledger::adopt(lsn wal_end) {
-    if (!idle()) return;
+    if (!idle() && !planted(bug::keepalive_adopted_early)) return;
     received_ = std::max(received_, wal_end);
     safe_ = std::max(safe_, wal_end);
 }

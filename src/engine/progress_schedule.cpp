@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "walrelay/core/planted.hpp"
 #include "walrelay/engine/invariant.hpp"
 
 namespace walrelay::engine {
@@ -19,7 +20,7 @@ constexpr std::uint64_t own_wal_bytes = 16 * 1024;
 
 void progress_schedule::restart(lsn recorded, bool behind, time_point now) {
     owes_write_ = behind;
-    recorded_ = recorded;
+    recorded_ = planted(bug::record_forgotten_on_reconnect) ? lsn{} : recorded;
     recorded_events_ = 0;
     last_write_ = now - period;
     not_before_ = now;
@@ -41,7 +42,8 @@ time_point progress_schedule::due_at(const ledger& units) const noexcept {
 
 std::optional<progress_schedule::write> progress_schedule::due(const ledger& units, time_point now,
                                                                bool at_once) {
-    if (writing_ || units.safe() <= recorded_) return std::nullopt;
+    const bool busy = writing_ && !planted(bug::second_record_written);
+    if (busy || units.safe() <= recorded_) return std::nullopt;
     if (!at_once && now < due_at(units)) return std::nullopt;
     writing_ = mark{units.safe(), units.safe_events()};
     last_write_ = now;
@@ -65,6 +67,7 @@ void progress_schedule::done(std::string snapshot, lsn insert_lsn) {
 }
 
 void progress_schedule::failed() {
+    if (planted(bug::unknown_record_counts)) recorded_ = writing_->safe;
     writing_.reset();
     not_before_ = last_write_ + period;
     stores_snapshot_ = false;

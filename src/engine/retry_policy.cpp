@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "walrelay/core/planted.hpp"
+
 namespace walrelay::engine {
 
 namespace {
@@ -24,7 +26,8 @@ directive stall_sink(const outcome& seen, const attempt_history& history, std::u
 
 /// A receiver that refuses everything must not empty the outbox into the store.
 bool refuses_all(const attempt_history& history) {
-    return history.parked_in_row >= refused_events_to_blame_a_sink && !history.halts;
+    return history.parked_in_row >= refused_events_to_blame_a_sink && !history.halts &&
+           !planted(bug::breaker_never_trips);
 }
 
 directive give_up(const outcome& seen, const attempt_history& history, std::uint64_t random) {
@@ -46,24 +49,29 @@ directive decide(const outcome& seen, const attempt_history& history, std::uint6
             }
             if (history.failing_lanes >= lanes_to_blame_a_sink)
                 return stall_sink(seen, history, random);
-            if (history.retries_spent) return give_up(seen, history, random);
+            if (history.retries_spent || planted(bug::transient_error_parks))
+                return give_up(seen, history, random);
             return {kind::retry_lane, at_least(seen, growing.wait(history.lane_failures, random))};
         case outcome_class::target:
             return {kind::stall_target,
                     at_least(seen, growing.wait(history.target_failures, random))};
         case outcome_class::event:
             if (refuses_all(history)) return stall_sink(seen, history, random);
-            if (history.refusals >= refusals_max) return give_up(seen, history, random);
+            if (history.refusals >= refusals_max || planted(bug::first_refusal_parks))
+                return give_up(seen, history, random);
             return {kind::retry_lane, at_least(seen, between_refusals)};
         case outcome_class::event_final:
             return give_up(seen, history, random);
         case outcome_class::batch:
-            if (history.sent_alone) return give_up(seen, history, random);
+            if (history.sent_alone || planted(bug::batch_blamed_on_record))
+                return give_up(seen, history, random);
             return {kind::retry_alone, growing.wait(history.lane_failures, random)};
         case outcome_class::endpoint:
         case outcome_class::unknown:
             break;
     }
+    if (planted(bug::unknown_error_dropped)) return {kind::resolve, {}};
+    if (planted(bug::unknown_error_parks)) return {kind::give_up, {}};
     return stall_sink(seen, history, random);
 }
 

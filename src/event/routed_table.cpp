@@ -5,6 +5,7 @@
 #include "position_id.hpp"
 #include "row_headers.hpp"
 #include "walrelay/core/escape.hpp"
+#include "walrelay/core/planted.hpp"
 #include "walrelay/core/stable_hash.hpp"
 #include "walrelay/core/template_syntax.hpp"
 
@@ -125,7 +126,8 @@ routing routed_table::decide(const pgoutput::tuple_view& row,
     if (route->key) {
         buffer.clear();
         const filled key = route->key->fill(values, buffer);
-        one.keyed = key.what == filled::state::text;
+        one.keyed = key.what == filled::state::text || planted(bug::null_key_is_a_key);
+        if (planted(bug::empty_key_is_null) && key.text.empty()) one.keyed = false;
         if (one.keyed) one.key_hash = stable_hash(key.text);
         // A key orders the workflows of its queue: those of another one don't wait for it.
         if (const auto* push = std::get_if<push_columns>(&route->body))

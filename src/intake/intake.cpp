@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "walrelay/core/escape.hpp"
+#include "walrelay/core/planted.hpp"
 #include "walrelay/event/message_row.hpp"
 #include "walrelay/intake/arrival.hpp"
 
@@ -51,6 +52,7 @@ result<bool> intake::take(pgoutput::frame&& received) {
                      ""};
     }
     if (const auto* row = std::get_if<pgoutput::row_inserted>(&*read)) {
+        if (planted(bug::fiftieth_row_lost) && row->ordinal == 49) return true;
         if (!resolved_before_) on_row(*row, std::move(received));
     } else if (const auto* began = std::get_if<pgoutput::transaction_began>(&*read)) {
         begin_unit(began->opened.commit_lsn, began->opened.commit_time.unix_microseconds());
@@ -154,7 +156,7 @@ void intake::on_mark(const pgoutput::row_inserted& row, pgoutput::frame&& receiv
     for (std::size_t index = 0; index < model_.sinks.size(); ++index) {
         if (model_.sinks[index].name != wish->sink || pauses_.newest[index] >= wish->id) continue;
         pauses_.newest[index] = wish->id;
-        const bool pauses = wish->what == mark::action::pause;
+        const bool pauses = wish->what == mark::action::pause && !planted(bug::pause_ignored);
         decisions_.set_paused(index, pauses);
         notices_.push_back("sink " + wish->sink +
                            (pauses ? " is paused by an operator" : " goes on, by an operator"));
@@ -168,6 +170,7 @@ void intake::place(stored_event&& arrived, std::size_t bytes) {
             ++counters_.discarded;
             return decisions_.add_discarded();
         case event::routing::verdict::no_route: {
+            if (planted(bug::row_without_route_dropped)) return decisions_.add_discarded();
             const bool has_routes = arrived.plan->has_routes();
             std::string reason = no_route_fault(*arrived.plan, arrived.position.what);
             return refuse(std::move(arrived), bytes, std::move(reason),

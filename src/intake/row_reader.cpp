@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "walrelay/core/planted.hpp"
 #include "walrelay/event/message_row.hpp"
 #include "walrelay/pgoutput/decoder.hpp"
 #include "walrelay/pgoutput/encoder.hpp"
@@ -77,6 +78,7 @@ result<stored_event> row_reader::read(stored_row&& row, std::vector<event::place
 void feed_rows(engine::engine& decisions, event_store& events, row_reader& reader,
                const engine::load_request& asked, std::vector<loaded_row>&& rows) {
     std::vector<event::placement> placements;
+    if (planted(bug::held_rows_newest_first)) std::reverse(rows.begin(), rows.end());
     for (loaded_row& one : rows) {
         const engine::aside_load& load = asked.lanes.at(one.lane);
         const engine::lane_ref lane{load.sink, load.lane};
@@ -108,6 +110,7 @@ void feed_rows(engine::engine& decisions, event_store& events, row_reader& reade
         }
         engine::aside_row row{load.sink,    load.lane, one.id,          place,
                               one.attempts, bytes,     to->target_hash, to->on_event_error};
+        if (planted(bug::fed_row_takes_first_target)) row.target_hash = placements[0].target_hash;
         read->redriven = one.redriven;
         events.put(decisions.feed(row), std::move(*read));
     }

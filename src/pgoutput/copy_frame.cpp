@@ -1,6 +1,7 @@
 #include "walrelay/pgoutput/copy_frame.hpp"
 
 #include "walrelay/core/byte_reader.hpp"
+#include "walrelay/core/planted.hpp"
 
 namespace walrelay::pgoutput {
 
@@ -21,7 +22,7 @@ decoded<copy_frame> read_xlog_data(std::span<const std::byte> payload) noexcept 
 }
 
 decoded<copy_frame> read_keepalive(std::span<const std::byte> payload) noexcept {
-    if (payload.size() < keepalive_bytes) {
+    if (payload.size() < keepalive_bytes && !planted(bug::truncated_keepalive_taken)) {
         return protocol_error{protocol_error::kind::truncated, 'k', "body", payload.size()};
     }
     if (payload.size() > keepalive_bytes) {

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "walrelay/core/planted.hpp"
+
 namespace walrelay::pgoutput {
 
 namespace {
@@ -56,7 +58,8 @@ stream_reader::answer stream_reader::on(const commit& closed) {
     }
     open_.reset();
     last_end_ = closed.end_lsn;
-    return stream_event{transaction_committed{closed.end_lsn}};
+    if (planted(bug::commit_lsn_acknowledged)) last_end_ = closed.commit_lsn;
+    return stream_event{transaction_committed{last_end_}};
 }
 
 stream_reader::answer stream_reader::on(const origin&) {
@@ -69,6 +72,7 @@ stream_reader::answer stream_reader::on(const origin&) {
 stream_reader::answer stream_reader::on(const relation_view& described) {
     const auto put = relations_.put(described);
     if (!put) return put.error();
+    if (planted(bug::ordinal_restarts_at_relation)) next_ordinal_ = 0;
     return stream_event{relation_changed{relations_.find(described.id)}};
 }
 
@@ -85,6 +89,7 @@ stream_reader::answer stream_reader::on(const insert& change) {
     if (next_ordinal_ == std::numeric_limits<std::uint32_t>::max()) {
         return refused(protocol_error::kind::bad_value, 'I', "more rows than ordinals");
     }
+    if (planted(bug::ordinal_lost) && next_ordinal_ > 0) --next_ordinal_;
     return stream_event{row_inserted{table, change.row, next_ordinal_++}};
 }
 

@@ -1,94 +1,11 @@
-// What must hold at each send, after each step, and in the end.
+// What must hold at each outcome, after each step, and in the end; at each send: sends.cpp.
 #include <algorithm>
 
 #include "simulation/world.hpp"
-#include "walrelay/core/stable_hash.hpp"
 
 namespace walrelay::simulation {
 
 using what = engine::outcome_class;
-
-// ---- at each send
-
-void world::check_send(std::size_t index, const open_delivery& chosen,
-                       const engine::engine::attempt& attempt) const {
-    using state = open_delivery::state;
-    const fake_sink& sink = sinks_[index];
-    if (chosen.now == state::on_wire) fail("I6: a record was sent while it is on the wire");
-    if (chosen.now == state::leaving) fail("I6: a record was sent that is set aside");
-    if (attempt.number != chosen.sends + 1) fail("attempts of a record are miscounted");
-    if (chosen.row->keyed() && waits_in_store(index, *chosen.row))
-        fail("I6: a record was sent past those of its key in the store");
-    bool any_failed = false;
-    for (const auto& [number, other] : sink.open) {
-        any_failed = any_failed || (other.failed && other.now != state::leaving);
-        if (other.suspect && !sink.wire.empty())
-            fail("a record was sent beside another while a refused batch is looked into");
-        if (number >= chosen.row->number || !chosen.row->keyed()) continue;
-        if (other.row->key != chosen.row->key || other.passable) continue;
-        if (other.now == state::waits_again)
-            fail("I6: a record was sent while an older one of its key waits to be sent again");
-        if (other.now != state::on_wire)
-            fail("I6: a record was sent before an older one of its key");
-        if (sink.depth == engine::lane_depth::serial) fail("I6: two records of a key at once");
-    }
-    if (sink.depth == engine::lane_depth::pipelined && chosen.row->keyed() && !any_failed &&
-        relay_->delivery_at(attempt.token.slot).in_lane) {
-        fail("keys stay in lanes though no record fails any more");
-    }
-}
-
-/// Rows of its key are in the store, and not known to be resolved there.
-bool world::waits_in_store(std::size_t index, const source_row& row) const {
-    const engine::lane_key lane = lane_of(row);
-    return std::any_of(store_.rows().begin(), store_.rows().end(), [&](const auto& entry) {
-        const fake_store::row& other = entry.second;
-        return other.sink == index && other.lane == lane.value && holds_its_key(other);
-    });
-}
-
-/// A row that the store gave back.
-void world::check_fed_send(std::size_t index, const fake_store::row& stored,
-                           const source_row& row) const {
-    const fake_sink& sink = sinks_[index];
-    if (stored.sink != index) fail("a row of the store was sent to another sink");
-    if (stored.number != row.number) fail("a row of the store came back as another one");
-    if (sink.fed_over.contains(stored.id)) fail("I6: a row of the store was sent again too early");
-    if (!row.keyed() || !stored.holds_key) return;
-    for (const auto& [id, other] : store_.rows()) {
-        if (other.sink != index || other.lane != stored.lane) continue;
-        if (other.holds_key != stored.holds_key || sink.fed_over.contains(id)) continue;
-        const bool waits = other.state == engine::aside_state::held || holds_its_key(other);
-        if (landed_alive(*by_number_.at(other.number), index)) continue;  // it is read again
-        if (waits && other.position.place() < stored.position.place())
-            fail("I6: row " + std::to_string(row.number) + " of the store was sent before row " +
-                 std::to_string(other.number));
-    }
-    for (const auto& [number, other] : sink.open) {
-        if (other.row->key != row.key || other.passable) continue;
-        if (other.now == open_delivery::state::on_wire) fail("I6: two records of a key at once");
-        const auto landed = sink.landed.find(number);
-        const bool again = landed != sink.landed.end() && !landed->second.empty();
-        if (number < row.number && !again)
-            fail("I6: row " + std::to_string(row.number) + " of the store was sent before row " +
-                 std::to_string(number));
-    }
-}
-
-/// After next() had nothing more for a sink.
-void world::check_quiet(std::size_t index) const {
-    const fake_sink& sink = sinks_[index];
-    if (halted_by_sink()) return;
-    if (relay_->wake_at() > sink.quiet_until) fail("the engine sleeps longer than its sink");
-    if (sink.full) return;
-    if (sink.quiet_until <= now_) fail("a wake-up is due, and there is nothing to send");
-    const bool waits = std::any_of(sink.open.begin(), sink.open.end(), [](const auto& one) {
-        return one.second.now != open_delivery::state::leaving;
-    });
-    const bool all_known = relay_->store().empty();  // else some are on their way there
-    if (sink.wire.empty() && waits && all_known && sink.quiet_until == never && !sink.paused)
-        fail("I7: records wait, nothing is on the wire, and no wake-up");
-}
 
 // ---- at each outcome
 
@@ -156,7 +73,9 @@ void world::check_put(const engine::aside_put& put, const source_row& row) const
     const bool others_flow =
         std::any_of(sink.succeeded_at.begin(), sink.succeeded_at.end(),
                     [&](const auto& other) { return other.first != row.key || row.key.empty(); });
-    if (!others_flow) fail("I16: a key was set aside though nothing else of its sink flows");
+    if (!others_flow)
+        fail("I16: row " + std::to_string(row.number) + " was set aside from sink" +
+             std::to_string(put.sink) + " though nothing else of its sink flows");
 }
 
 // ---- after each step
@@ -164,11 +83,13 @@ void world::check_put(const engine::aside_put& put, const source_row& row) const
 void world::check_step() {
     for (std::size_t index = 0; index < sinks_.size(); ++index) {
         std::erase_if(sinks_[index].held_keys, [&](const std::string& key) {
-            return !relay_->sink(index).held({stable_hash(key), engine::lane_key::kind::keyed});
+            return !relay_->sink(index).held(lane_of(key));
         });
     }
     check_counts();
-    if (connected_) check_safe();
+    if (!connected_) return;
+    check_safe();
+    check_feedback();
 }
 
 void world::check_counts() const {
@@ -218,6 +139,10 @@ void world::check_counts() const {
 /// aside.
 void world::check_safe() {
     const lsn safe = relay_->units().safe();
+    if (safe < safe_seen_) fail("I2: what is safe goes back");
+    if (safe != safe_seen_ && !ends_.contains(safe))
+        fail("I3: safe is where no transaction ends, nor what was adopted");
+    safe_seen_ = safe;
     while (units_safe_ < source_.size() && source_[units_safe_].end <= safe) {
         for (const row_pointer& row : source_[units_safe_].rows) {
             if (!resolved(*row)) fail("I1: safe has passed a row that no sink has");
@@ -254,8 +179,20 @@ bool world::dropped(const source_row& row, std::size_t index) const {
     return there != nullptr && there->state == engine::aside_state::dropped;
 }
 
-void world::check_status(const engine::status_message& told) const {
+/// Also a server that asks for nothing closes the connection when it hears nothing.
+void world::check_feedback() const {
+    constexpr auto period = std::chrono::seconds{1};  // as connect() says
+    constexpr auto spacing = std::chrono::milliseconds{10};
+    if (relay_->wake_at() > told_at_ + period) fail("I11: the server doesn't hear of the relay");
+    if (asked_at_ && relay_->wake_at() > std::max(*asked_at_, told_at_ + spacing))
+        fail("I11: the server asks for a reply, and no wake-up for it");
+}
+
+void world::check_status(const engine::status_message& told) {
     if (told.flushed.value == 0) return;
+    if (told.flushed < acked_) fail("I2: an acknowledgement went back");
+    if (!ends_.contains(told.flushed))
+        fail("I3: acknowledged where no transaction ends, nor what was adopted");
     if (told.flushed > relay_->units().safe()) fail("I1: acknowledged above what is safe");
     if (told.flushed > record_) fail("I15: acknowledged above the durable record");
     for (const source_transaction& one : source_) {
@@ -309,12 +246,14 @@ void world::check_end_of(const fake_sink& sink) const {
             if (found == sink.landed.end() || dropped(*row, index)) continue;
             const std::vector<arrival>& all = found->second;
             if (all.empty()) continue;
-            if (all.front().when < first[row->key].first &&
-                sink.depth == engine::lane_depth::serial)
-                fail("I9: row " + std::to_string(row->number) + " first arrived before row " +
-                     std::to_string(first[row->key].second) + ", an older one of its key, at sink" +
-                     std::to_string(index));
-            first[row->key] = {all.front().when, row->number};
+            if (!row->passed) {
+                if (all.front().when < first[row->key].first &&
+                    sink.depth == engine::lane_depth::serial)
+                    fail("I9: row " + std::to_string(row->number) + " first arrived before row " +
+                         std::to_string(first[row->key].second) +
+                         ", an older one of its key, at sink" + std::to_string(index));
+                first[row->key] = {all.front().when, row->number};
+            }
             const auto last = std::find_if(all.rbegin(), all.rend(),
                                            [](const arrival& one) { return !one.process_dead; });
             if (last == all.rend()) continue;

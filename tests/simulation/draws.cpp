@@ -6,7 +6,8 @@ namespace walrelay::simulation {
 using std::chrono::milliseconds;
 using policy = config::error_policy;
 
-world::world(std::uint64_t seed, const plot& told) : seed_{seed}, plot_{told}, random_{seed} {
+world::world(std::uint64_t seed, const plot& told)
+    : seed_{seed}, plot_{told}, random_{seed, random_numbers::purpose::world, 0} {
     now_ = time_point{std::chrono::hours{1}};
     fault_rate_ = static_cast<double>(draw(0, 40)) / 100;
     break_rate_ = static_cast<double>(draw(0, 8)) / 1000;
@@ -27,22 +28,19 @@ world::world(std::uint64_t seed, const plot& told) : seed_{seed}, plot_{told}, r
 }
 
 bool world::chance(double probability) {
-    return std::uniform_real_distribution<>{0, 1}(random_) < probability;
-}
-
-bool world::fault(double probability, const char* name) {
-    if (!chance(probability)) return false;
-    if (plot_.faults_left_out.contains(faults_drawn_++)) return false;
-    tell(std::string{"fault "} + std::to_string(faults_drawn_ - 1) + ": " + name);
-    return true;
+    return random_.chance(probability);
 }
 
 std::uint64_t world::draw(std::uint64_t low, std::uint64_t high) {
-    return std::uniform_int_distribution<std::uint64_t>{low, high}(random_);
+    return random_.between(low, high);
 }
 
-void world::tell(const std::string& line) {
-    if (plot_.tells) story_.push_back("step " + std::to_string(steps_) + "  " + line);
+bool world::fault(double probability) {
+    if (!chance(probability)) return false;
+    const std::uint64_t name = steps_ << 8 | faults_of_step_++;
+    if (plot_.faults_left_out.contains(name)) return false;
+    if (plot_.tells) faults_met_.push_back(name);
+    return true;
 }
 
 void world::fail(const std::string& what) const {
@@ -116,13 +114,18 @@ void world::make_model() {
     }
 }
 
-source_transaction world::draw_transaction() {
+std::optional<source_transaction> world::draw_transaction() {
+    const random_numbers of_step = random_;
+    random_ = {seed_, random_numbers::purpose::transaction, transactions_drawn_++};
     source_transaction one;
     const std::uint64_t rows = chance(0.1) ? 0 : draw(1, chance(0.1) ? 60 : 6);
     for (std::uint64_t i = 0; i < rows; ++i) {
         row_pointer row = draw_row();
         if (!plot_.rows_left_out.contains(rows_drawn_++)) one.rows.push_back(std::move(row));
     }
+    random_ = of_step;
+    const bool nothing = rows == 0 ? plot_.rows_left_out.contains(rows_drawn_++) : one.rows.empty();
+    if (nothing) return std::nullopt;
     return one;
 }
 

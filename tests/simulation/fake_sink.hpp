@@ -57,12 +57,14 @@ struct fake_sink {
     bool down = false;
     bool refuses_all = false;
     bool paused = false;
+    std::int64_t pause_mark = 0;  ///< the newest that said so, or the contrary
     std::set<std::string> stuck;  ///< keys that fail alone
     std::vector<bool> target_down;
     std::deque<wire_attempt> wire;   ///< in the order of sending
     std::vector<late_attempt> late;  ///< of dead processes
     std::map<row_number, std::vector<arrival>> landed;
-    std::map<row_number, open_delivery> open;  ///< in source order
+    std::map<row_number, open_delivery> open;            ///< in source order
+    std::map<std::size_t, std::uint64_t> target_hashes;  ///< that the relay knows targets by
     std::set<engine::aside_id> fed_over;  ///< rows of the store that are resolved, not yet there
     std::set<std::string> held_keys;      ///< since when they were looked at
     std::map<std::string, time_point> succeeded_at;  ///< by key, in this process

@@ -1,5 +1,8 @@
 #include "simulation/rare_states.hpp"
 
+#include <algorithm>
+#include <cstring>
+
 namespace walrelay::simulation {
 
 namespace {
@@ -29,6 +32,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(rare::count_)> names{
     "unit read again that was resolved before",
     "slot still held by the old connection",
     "part of a frame arrived",
+    "message that is cut off arrived",
     "row parked",
     "row of a stuck key set aside",
     "row queued behind a held key",
@@ -62,6 +66,18 @@ std::vector<std::pair<std::string, std::uint64_t>> rare_states::counts() const {
     for (std::size_t i = 0; i < names.size(); ++i)
         all.emplace_back(names[i], counts_[i]);
     return all;
+}
+
+std::string rare_states::packed() const {
+    return {reinterpret_cast<const char*>(counts_.data()), sizeof counts_};
+}
+
+rare_states rare_states::unpack(std::string_view& bytes) {
+    rare_states read;
+    std::memcpy(read.counts_.data(), bytes.substr(0, sizeof read.counts_).data(),
+                std::min(bytes.size(), sizeof read.counts_));
+    bytes.remove_prefix(std::min(bytes.size(), sizeof read.counts_));
+    return read;
 }
 
 rare_states& rare_states::operator+=(const rare_states& other) noexcept {

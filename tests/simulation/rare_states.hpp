@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,7 @@ enum class rare : std::uint8_t {
     unit_resolved_before,
     slot_busy,
     part_of_a_frame,
+    damaged_frame,
     row_parked,
     key_set_aside,
     queued_behind_a_held_key,
@@ -68,6 +70,10 @@ public:
 
     /// Name and count of each.
     [[nodiscard]] std::vector<std::pair<std::string, std::uint64_t>> counts() const;
+    /// As bytes, from one process to another.
+    [[nodiscard]] std::string packed() const;
+    /// The first of `bytes`, which loses them.
+    [[nodiscard]] static rare_states unpack(std::string_view& bytes);
     rare_states& operator+=(const rare_states& other) noexcept;
 
 private:

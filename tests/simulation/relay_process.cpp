@@ -6,7 +6,7 @@
 namespace walrelay::simulation {
 
 void world::new_relay() {
-    options_.seed = random_();
+    options_.seed = random_.next();
     intake_.reset();
     reader_.reset();
     relay_.emplace(options_);
@@ -23,6 +23,7 @@ void world::new_relay() {
     slots_.clear();
     units_read_.clear();
     halted_at_.reset();
+    safe_seen_ = acked_ = {};
     for (fake_sink& sink : sinks_)
         sink.forget_process();
 }
@@ -30,6 +31,10 @@ void world::new_relay() {
 /// What is on the wire may still land, some time, or never.
 void world::relay_crash() {
     tell("the relay crashes");
+    end_process();
+}
+
+void world::end_process() {
     if (read_open_) reached_.note(rare::relay_crash_in_transaction);
     if (connected_ && relay_->units().safe() > confirmed_)
         reached_.note(rare::crash_between_delivery_and_ack);
@@ -64,13 +69,13 @@ void world::stop_cleanly() {
         send_status(true);
         reached_.note(rare::clean_restart);
     }
-    relay_crash();
+    end_process();
 }
 
 /// The operator puts a route to none for the row before the others, and restarts the relay.
 void world::step_over() {
     reached_.note(rare::stepped_over);
-    tell("an operator steps over row " + std::to_string(halted_at_->number));
+    tell("an operator steps over ", *halted_at_, " and restarts the relay");
     halted_at_->stepped_over = true;
     config::route none;
     none.from_schema = "shop";
@@ -89,7 +94,7 @@ void world::note_halt() {
     const bool behind_another = halted_at_ && halted_at_->what == nature::unroutable;
     if (halted_at_ && !(behind_another && halted_by_sink())) return;
     halted_at_ = slots_.at(relay_->halted()->event).row;
-    tell("halted at row " + std::to_string(halted_at_->number));
+    tell("the relay halts at ", *halted_at_);
     switch (halted_at_->what) {
         case nature::good:
             return reached_.note(rare::halted_by_the_sink);

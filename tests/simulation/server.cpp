@@ -10,7 +10,9 @@ namespace walrelay::simulation {
 void world::commit_one() {
     if (transactions_left_ > 0) {
         --transactions_left_;
-        return commit(draw_transaction());
+        auto drawn = draw_transaction();
+        if (drawn) commit(std::move(*drawn));
+        return;
     }
     if (faults_ && chance(0.1)) wal_end_.value += draw(1, 400'000);  // what other tables write
 }
@@ -25,19 +27,12 @@ void world::commit(source_transaction unit) {
         by_number_[row->number] = row;
     }
     if (!unit.rows.empty()) last_event_ = unit.end;
-    if (plot_.tells) {
-        std::string line = "commit " + std::to_string(unit.commit.value) + ":";
-        for (const row_pointer& row : unit.rows) {
-            line += row->mark ? " mark" : " " + std::to_string(row->number);
-            line += row->keyed() ? "(" + row->key + ")" : "";
-        }
-        tell(line);
-    }
+    tell_commit(unit);
     source_.push_back(std::move(unit));
 }
 
-engine::lane_key world::lane_of(const source_row& row) {
-    return {stable_hash(row.key), engine::lane_key::kind::keyed};
+engine::lane_key world::lane_of(const std::string& key) {
+    return {stable_hash(column_of_key(key)), engine::lane_key::kind::keyed};
 }
 
 // ---- the stream
@@ -75,10 +70,21 @@ void world::receive() {
             reached_.note(rare::part_of_a_frame);
             continue;
         }
+        if (faults_ && fault(break_rate_ / 4)) return receive_damaged(frame->second);
         take(frame->first, std::move(frame->second));
         if (!connected_) return;
         if (chance(0.7)) pump();
     }
+}
+
+/// A message that is cut off anywhere ends the stream.
+void world::receive_damaged(const pgoutput::frame& whole) {
+    reached_.note(rare::damaged_frame);
+    tell("a message arrives that is cut off");
+    intake_->resumed();
+    if (intake_->take(wire::cut(whole, draw(0, whole.size() - 1))))
+        fail("I13: a message that is cut off was taken");
+    disconnect();
 }
 
 void world::take(const frame_note& note, pgoutput::frame&& frame) {
@@ -102,16 +108,22 @@ void world::take(const frame_note& note, pgoutput::frame&& frame) {
         case kind::relation:
             break;
         case kind::row:
+            if (suppressed_ && relay_->unresolved_events() > events_before)
+                fail("I10: a row is taken again that safe covers");
             if (!suppressed_) note_row(note, events_before, bytes_before, unresolved_before);
             break;
         case kind::commit:
             read_open_ = false;
             units_read_.push_back({note.position, events_of_unit_});
+            ends_.insert(note.position);
             break;
         case kind::keepalive:
+            if (note.wants_reply && !asked_at_) asked_at_ = now_;
             if (read_open_) reached_.note(rare::keepalive_inside_transaction);
             if (relay_->units().safe() == safe_before) break;
+            ends_.insert(note.position);
             reached_.note(rare::keepalive_adopted);
+            tell("a keepalive's position is safe: ", note.position.value);
             if (read_open_) fail("I4: a keepalive inside a transaction was adopted");
             if (events_before > 0) fail("I4: a keepalive was adopted before all was resolved");
             break;
@@ -143,12 +155,14 @@ void world::note_row(const frame_note& note, std::uint64_t events_before,
     const row_pointer& row = note.row;
     const bool tracked = relay_->unresolved_events() > events_before;
     const std::uint64_t bytes = relay_->unresolved_bytes() - bytes_before;
-    if (tracked) note_new_slot(row->mark ? nullptr : row, bytes, false);
-    if (row->mark) {
-        for (std::size_t i = 0; i < sinks_.size(); ++i)
-            sinks_[i].paused = relay_->sink(i).paused();
-        return;
+    if (tracked) {
+        const engine::event_slot slot = note_new_slot(row->mark ? nullptr : row, bytes, false);
+        if (events_.at(slot).position.place() != row->place) fail("I8: a row has another's place");
     }
+    if (row->mark) {
+        return note_mark(*row->mark);
+    }
+    if (row->what == source_row::nature::unroutable) row->passed = true;
     std::size_t opened = 0;
     for (const std::size_t index : row->sinks) {
         if (row->stepped_over) break;
@@ -160,7 +174,7 @@ void world::note_row(const frame_note& note, std::uint64_t events_before,
         ++opened;
         open_delivery fresh;
         fresh.row = row;
-        if (row->keyed() && relay_->sink(index).held(lane_of(*row))) {
+        if (row->keyed() && relay_->sink(index).held(lane_of(row->key))) {
             fresh.now = open_delivery::state::leaving;
             reached_.note(rare::queued_behind_a_held_key);
         }
@@ -170,12 +184,21 @@ void world::note_row(const frame_note& note, std::uint64_t events_before,
     note_halt();
 }
 
-void world::note_new_slot(const row_pointer& row, std::uint64_t bytes, bool fed) {
+/// The newest mark says whether a sink is paused; the relay may have looked ahead.
+void world::note_mark(const operator_mark& mark) {
+    for (std::size_t i = 0; i < sinks_.size(); ++i) {
+        if (mark.sink != model_.sinks[i].name || mark.id <= sinks_[i].pause_mark) continue;
+        sinks_[i].pause_mark = mark.id;
+        sinks_[i].paused = mark.action == "pause";
+    }
+}
+
+engine::event_slot world::note_new_slot(const row_pointer& row, std::uint64_t bytes, bool fed) {
     for (engine::event_slot slot = 0; slot < events_.size(); ++slot) {
         const intake::stored_event& one = events_.at(slot);
         if ((!one.plan && !one.wish) || slots_.contains(slot)) continue;
         slots_.emplace(slot, slot_note{row, bytes, fed});
-        return;
+        return slot;
     }
     fail("an event is tracked that nobody keeps");
 }
@@ -197,7 +220,7 @@ void world::write_record(bool at_once) {
     if (writing_) fail("a record is to be written while another one is");
     if (due->safe < record_ && known_timeline_ == timeline_) fail("I2: the record goes back");
     writing_ = record_write{due->safe, true, true};
-    if (faults_ && fault(0.1, "the outcome of a record is unknown")) {
+    if (faults_ && fault(0.1)) {
         writing_->answered = false;
         writing_->lands = chance(0.5);
     }
@@ -209,6 +232,7 @@ void world::land_record() {
     writing_->lands = false;
     record_ = std::max(record_, writing_->safe);
     records_.emplace_back(record_, wal_end_);
+    tell("the record says ", record_.value);
 }
 
 void world::end_record() {
@@ -218,6 +242,7 @@ void world::end_record() {
         recorded_ = writing_->safe;
         relay_->recorded("1:2:", wal_end_);
     } else {
+        tell("what became of the record is unknown");
         relay_->record_failed();
         reached_.note(rare::record_outcome_unknown);
     }
@@ -227,7 +252,11 @@ void world::end_record() {
 void world::send_status(bool at_once) {
     const auto told = relay_->status_due(now_, at_once);
     if (!told) return;
+    if (told->flushed > confirmed_) tell("the relay acknowledges ", told->flushed.value);
     check_status(*told);
+    told_at_ = now_;
+    asked_at_.reset();
+    acked_ = std::max(acked_, told->flushed);
     confirmed_ = std::max(confirmed_, told->flushed);
 }
 
@@ -235,11 +264,13 @@ void world::send_status(bool at_once) {
 
 void world::connect() {
     if (any_on_wire()) return;  // attempts on the wire are awaited first
-    if (faults_ && fault(0.1, "the slot is still held")) return reached_.note(rare::slot_busy);
+    if (faults_ && fault(0.1)) {
+        tell("the slot is still held");
+        return reached_.note(rare::slot_busy);
+    }
     if (writing_) end_record();
     if (calling_) end_store_call();
-    tell("connect at " + std::to_string(confirmed_.value) + ", record " +
-         std::to_string(record_.value));
+    tell("the relay connects at ", confirmed_.value, ", the record says ", record_.value);
     connected_ = true;
     units_read_.clear();
     recorded_ = record_;
@@ -255,7 +286,10 @@ void world::connect() {
     read_pauses();
     relay_->stream_started(record_, known_timeline_ == timeline_, known, std::chrono::seconds{1},
                            now_);
+    if (known_timeline_ != timeline_) safe_seen_ = acked_ = {};
     known_timeline_ = timeline_;
+    told_at_ = now_;
+    asked_at_.reset();
     const auto first =
         std::find_if(source_.begin(), source_.end(),
                      [&](const source_transaction& one) { return one.commit >= confirmed_; });
@@ -309,7 +343,7 @@ void world::failover() {
     const std::size_t kept = source_.size() - std::min<std::size_t>(source_.size(), draw(0, 5));
     lsn end{kept == 0 ? 100 : source_[kept - 1].end.value};
     end.value += draw(0, 3);
-    tell("failover to " + std::to_string(end.value));
+    tell("a standby takes over that knows the WAL up to ", end.value);
     for (std::size_t i = kept; i < source_.size(); ++i) {
         if (!source_[i].rows.empty() && resolved(*source_[i].rows.front())) {
             reached_.note(rare::failover_lost_delivered_rows);

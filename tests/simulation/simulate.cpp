@@ -1,69 +1,110 @@
-// ./dev sim --seeds N --from S
+// ./dev sim [--seeds N] [--from S] [--story SEED]
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "simulation/arguments.hpp"
+#include "simulation/processes.hpp"
+#include "simulation/shrink.hpp"
 #include "simulation/world.hpp"
 
 namespace {
 
-/// The number after `name`, or `fallback`. Ends the program on anything else.
-std::uint64_t option(int argc, char** argv, std::string_view name, std::uint64_t fallback) {
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (name != argv[i]) continue;
-        char* end = nullptr;
-        const std::uint64_t value = std::strtoull(argv[i + 1], &end, 10);
-        if (*end == '\0' && end != argv[i + 1]) return value;
-        std::fprintf(stderr, "%s wants a number, got '%s'\n", argv[i], argv[i + 1]);
-        std::exit(2);
+using namespace walrelay::simulation;
+
+constexpr std::uint64_t seeds_a_process = 500;
+constexpr unsigned seconds_a_process = 600;
+constexpr std::uint64_t seeds_to_reach_all = 500;
+constexpr std::size_t most_told = 10;
+
+struct verdict {
+    rare_states reached;
+    std::uint64_t broken = 0;
+    std::vector<std::string> told;
+    std::uint64_t first_broken = 0;
+
+    void note_broken(std::uint64_t seed, const std::string& line) {
+        if (broken++ == 0) first_broken = seed;
+        if (told.size() < most_told) told.push_back(line);
     }
-    return fallback;
+};
+
+/// The counts, then a line for each broken seed: its number and what broke.
+std::string run_seeds(std::uint64_t from, std::uint64_t end) {
+    rare_states reached;
+    std::string broken;
+    for (std::uint64_t seed = from; seed < end; ++seed) {
+        try {
+            world one{seed};
+            one.run();
+            reached += one.reached();
+        } catch (const std::exception& failure) {
+            broken += std::to_string(seed) + ' ' + failure.what() + '\n';
+        }
+    }
+    return reached.packed() + broken;
+}
+
+verdict run_all(std::uint64_t from, std::uint64_t seeds) {
+    const auto begin_of = [&](std::size_t part) {
+        return from + std::min(seeds, part * seeds_a_process);
+    };
+    const std::size_t parts = (seeds + seeds_a_process - 1) / seeds_a_process;
+    const auto ended = run_in_processes(
+        parts, [&](std::size_t part) { return run_seeds(begin_of(part), begin_of(part + 1)); },
+        seconds_a_process);
+    verdict all;
+    for (std::size_t part = 0; part < ended.size(); ++part) {
+        if (!ended[part].fault.empty()) {
+            all.note_broken(0, "seeds " + std::to_string(begin_of(part)) + " to " +
+                                   std::to_string(begin_of(part + 1) - 1) + ": " +
+                                   ended[part].fault + ' ' + ended[part].output);
+            continue;
+        }
+        std::string_view rest = ended[part].output;
+        all.reached += rare_states::unpack(rest);
+        while (!rest.empty()) {
+            const std::string line{rest.substr(0, rest.find('\n'))};
+            rest.remove_prefix(line.size() + 1);
+            const std::size_t space = line.find(' ');
+            all.note_broken(std::stoull(line),
+                            "seed " + line.substr(0, space) + ": " + line.substr(space + 1));
+        }
+    }
+    return all;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    const std::uint64_t seeds = option(argc, argv, "--seeds", 2000);
-    const std::uint64_t from = option(argc, argv, "--from", 1);
-    if (const std::uint64_t told = option(argc, argv, "--story", 0); told > 0) {
-        walrelay::simulation::plot plot;
-        plot.tells = true;
-        walrelay::simulation::world one{told, plot};
-        try {
-            one.run();
-        } catch (const std::exception& failure) {
-            for (const std::string& line : one.story())
-                std::printf("%s\n", line.c_str());
-            std::printf("BROKEN %s\n", failure.what());
-            return 1;
-        }
+    arguments given{argc, argv};
+    const std::uint64_t seeds = given.number("--seeds", 2000);
+    const std::uint64_t from = given.number("--from", 1);
+    const std::uint64_t story = given.number("--story", 0);
+    given.done();
+    if (story > 0) {
+        std::printf("%s", story_of(story).c_str());
         return 0;
     }
-    walrelay::simulation::rare_states reached;
-    std::uint64_t broken = 0;
-    for (std::uint64_t seed = from; seed < from + seeds; ++seed) {
-        try {
-            walrelay::simulation::world one{seed};
-            one.run();
-            reached += one.reached();
-        } catch (const std::exception& failure) {
-            ++broken;
-            if (broken <= 10)
-                std::printf("BROKEN seed %llu: %s\n", static_cast<unsigned long long>(seed),
-                            failure.what());
-        }
-    }
-    for (const auto& [name, count] : reached.counts()) {
+    verdict all = run_all(from, seeds);
+    for (const std::string& line : all.told)
+        std::printf("BROKEN %s\n", line.c_str());
+    for (const auto& [name, count] : all.reached.counts()) {
         std::printf("%12llu  %s\n", static_cast<unsigned long long>(count), name.c_str());
-        if (count == 0 && seeds >= 500) {
-            std::printf("BROKEN: this state was never reached, so nothing is known of it\n");
-            ++broken;
-        }
+        if (count > 0 || seeds < seeds_to_reach_all) continue;
+        std::printf("BROKEN: this state was never reached, so nothing is known of it\n");
+        ++all.broken;
+    }
+    if (all.first_broken > 0) {
+        std::printf("\nThe story of seed %llu:\n%s\n",
+                    static_cast<unsigned long long>(all.first_broken),
+                    story_of(all.first_broken).c_str());
     }
     std::printf("%llu seeds from %llu, %llu broken\n", static_cast<unsigned long long>(seeds),
-                static_cast<unsigned long long>(from), static_cast<unsigned long long>(broken));
-    return broken == 0 ? 0 : 1;
+                static_cast<unsigned long long>(from), static_cast<unsigned long long>(all.broken));
+    return all.broken == 0 ? 0 : 1;
 }

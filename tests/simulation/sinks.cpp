@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "simulation/world.hpp"
+#include "walrelay/core/planted.hpp"
 
 namespace walrelay::simulation {
 
@@ -60,9 +61,9 @@ void world::send(std::size_t index, const engine::engine::attempt& attempt) {
         found->second.now = open_delivery::state::on_wire;
         ++found->second.sends;
     }
+    check_record(index, attempt, *row);
     if (!sink.landed[row->number].empty()) reached_.note(rare::sent_again);
-    tell("row " + std::to_string(row->number) + (stored != 0 ? " of the store" : "") +
-         " is sent to " + model_.sinks[index].name);
+    tell("  ", *row, stored != 0 ? " of the store" : "", " is sent to ", model_.sinks[index].name);
     for (wire_attempt& other : sink.wire)
         other.alone = false;
     const bool alone = sink.wire.empty();
@@ -102,8 +103,9 @@ void world::end_attempt_of(std::size_t index) {
     bool landed = true;
     const engine::outcome seen = draw_outcome(index, ended, landed);
     if (landed) sink.landed[ended.row->number].push_back({++arrivals_, process_, false});
-    tell("row " + std::to_string(ended.row->number) + (landed ? " has landed, " : ": ") +
-         engine::class_name(seen.what));
+    tell("  ", *ended.row, ended.orphaned ? " of the lost stream" : "", ": ",
+         model_.sinks[index].name, landed ? " has it, and says " : " says ",
+         engine::class_name(seen.what), seen.reason.empty() ? "" : ", ", seen.reason);
     if (ended.orphaned) {
         relay_->attempt_ended(ended.token, seen, now_);
         return free_released();
@@ -111,7 +113,9 @@ void world::end_attempt_of(std::size_t index) {
     const bool probe = relay_->delivery_at(ended.token.slot).target_probe;
     const bool stalled = !sink.down && relay_->sink(index).stalled();
     if (seen.what == what::delivered) {
-        sink.succeeded_at[ended.row->key] = now_;
+        // A redriven row goes beside its key: its success is that of another one.
+        const bool beside = ended.stored != 0 && !store_.rows().at(ended.stored).holds_key;
+        sink.succeeded_at[beside ? "redriven" : ended.row->key] = now_;
         sink.parked_in_row = 0;
     }
     if (ended.stored != 0) {
@@ -124,6 +128,7 @@ void world::end_attempt_of(std::size_t index) {
         account_of_departure(index, ended);
         check_halt(ended, seen, refusals);
     }
+    if (planted(bug::outcome_told_twice)) relay_->attempt_ended(ended.token, seen, now_);
     if (seen.what == what::delivered) {
         check_opened(index, *ended.row);
         if (stalled && !probe && !relay_->sink(index).stalled())
@@ -151,7 +156,7 @@ engine::outcome world::draw_outcome(std::size_t index, const wire_attempt& ended
     if (to_blame && row.what == source_row::nature::batch)
         return {what::batch, "batch refused", {}, false};
     if (sink.stuck.contains(row.key)) return {what::transient, "HTTP 500", {}, false};
-    if (!faults_ || !fault(fault_rate_, "an attempt fails")) {
+    if (!faults_ || !fault(fault_rate_)) {
         landed = true;
         return {what::delivered, {}, {}, false};
     }
@@ -179,10 +184,10 @@ void world::account(std::size_t index, const wire_attempt& ended, const engine::
     one.now = open_delivery::state::waits_again;
     if (seen.what != what::delivered) {
         one.failed = true;
-        one.blamed =
-            seen.what == what::event_final || seen.what == what::batch || seen.what == what::event;
+        if (seen.what == what::event || seen.what == what::event_final) ++one.refusals;
+        one.blamed = seen.what == what::event_final || (seen.what == what::batch && ended.alone) ||
+                     (seen.what == what::event && one.refusals >= 3);
         one.transient = seen.what == what::transient;
-        if (seen.what == what::event) ++one.refusals;
         if (seen.what == what::batch) one.suspect = true;
         return;
     }
@@ -220,8 +225,12 @@ void world::account_of_fed(std::size_t index, const wire_attempt& ended,
     if (seen.what == what::delivered && !over) reached_.note(rare::sent_before_an_older_one);
     if (over) sinks_[index].fed_over.insert(ended.stored);
     if (over && seen.what != what::delivered) {
-        if (seen.what == what::endpoint || seen.what == what::unknown || seen.what == what::target)
-            fail("I13: a row was parked that nobody refused");
+        const engine::retry_limits& limits = options_.retries;
+        const bool spent =
+            seen.what == what::transient && (limits.max_attempts > 0 || limits.max_age.count() > 0);
+        const bool blamed = seen.what == what::event_final || seen.what == what::event ||
+                            (seen.what == what::batch && ended.alone);
+        if (!spent && !blamed) fail("I13: a row was parked that nobody refused");
         reached_.note(rare::fed_row_parked);
         ++sinks_[index].parked_in_row;
     }
@@ -238,6 +247,7 @@ void world::land_late() {
         sink.late.erase(sink.late.begin() + static_cast<std::ptrdiff_t>(pick));
         std::vector<arrival>& all = sink.landed[one.row->number];
         reached_.note(rare::late_landing);
+        tell("  ", *one.row, " of a dead relay lands");
         if (!all.empty() && all.back().process > one.process)
             reached_.note(rare::late_landing_after_new_process);
         all.push_back({++arrivals_, one.process, true});
@@ -246,19 +256,23 @@ void world::land_late() {
 }
 
 void world::change_weather() {
-    for (fake_sink& sink : sinks_) {
-        sink.down = faults_ && chance(fault_rate_ / 4) && fault(1, "a sink is down");
-        sink.refuses_all = faults_ && chance(fault_rate_ / 10) && fault(1, "a sink refuses all");
+    for (std::size_t index = 0; index < sinks_.size(); ++index) {
+        fake_sink& sink = sinks_[index];
+        const auto begins = [&](double probability, const auto&... parts) {
+            if (!faults_ || !fault(probability)) return false;
+            tell(model_.sinks[index].name, parts...);
+            return true;
+        };
+        sink.down = begins(fault_rate_ / 4, " is down");
+        sink.refuses_all = begins(fault_rate_ / 10, " refuses all");
         for (std::size_t i = 0; i < sink.target_down.size(); ++i)
-            sink.target_down[i] =
-                faults_ && chance(fault_rate_ / 3) && fault(1, "a target is missing");
+            sink.target_down[i] = begins(fault_rate_ / 3, " has no target ", i);
         sink.stuck.clear();
         for (std::uint32_t key = 0; faults_ && key < keys_; ++key) {
-            if (chance(stuck_rate_) && fault(1, "a key is stuck"))
+            if (begins(stuck_rate_, " fails for key k", key))
                 sink.stuck.insert("k" + std::to_string(key));
         }
-        if (faults_ && chance(stuck_rate_ / 4) && fault(1, "rows without a key are stuck"))
-            sink.stuck.insert("");
+        if (begins(stuck_rate_ / 4, " fails for rows without a key")) sink.stuck.insert("");
     }
 }
 

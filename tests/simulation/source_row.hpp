@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "walrelay/config/model.hpp"
@@ -24,6 +26,11 @@ struct operator_mark {
     std::string sink;
     std::vector<std::int64_t> ids;
 };
+
+/// As the column holds a key: k0 is the empty text, which is a key like any other.
+[[nodiscard]] inline std::string_view column_of_key(std::string_view key) noexcept {
+    return key == "k0" ? std::string_view{} : key;
+}
 
 struct source_row {
     enum class nature : std::uint8_t {
@@ -46,11 +53,15 @@ struct source_row {
     std::uint64_t refusals = 0;          ///< that are still to come
     bool lost = false;                   ///< of a kind that no route took when the world was made
     bool stepped_over = false;           ///< an operator has put a route to none before the others
+    bool passed = false;                 ///< to be parked for want of a route, and its key went on
     std::set<std::size_t> out_of_order;  ///< sinks where it was parked, and its key went on
     std::optional<operator_mark> mark;
 
     [[nodiscard]] bool keyed() const noexcept { return !key.empty(); }
 };
+
+/// For the story.
+std::ostream& operator<<(std::ostream& out, const source_row& row);
 
 using row_pointer = std::shared_ptr<source_row>;
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "simulation/world.hpp"
+#include "walrelay/core/planted.hpp"
 
 namespace walrelay::simulation {
 
@@ -18,7 +19,7 @@ void world::ask_store() {
     if (const auto* put = std::get_if<engine::put_request>(&calling_->request)) note_puts(*put);
     if (const auto* mark = std::get_if<engine::mark_request>(&calling_->request))
         calling_->wish = *events_.at(mark->event).wish;
-    if (faults_ && fault(store_fault_rate_, "the outcome of a call of the store is unknown")) {
+    if (faults_ && fault(store_fault_rate_)) {
         calling_->answered = false;
         calling_->lands = chance(0.5);
     }
@@ -41,7 +42,7 @@ void world::note_puts(const engine::put_request& asked) {
         made.number = row->number;
         if (put.delivery != engine::no_delivery) {
             made.sink = put.sink;
-            if (row->keyed()) made.lane = lane_of(*row).value;
+            if (row->keyed()) made.lane = lane_of(row->key).value;
             if (row->keyed() && put.holds_key) sinks_[put.sink].held_keys.insert(row->key);
             open_delivery& own = sinks_[put.sink].open.at(row->number);
             own.now = open_delivery::state::leaving;
@@ -55,11 +56,10 @@ void world::land_store_call() {
     if (!calling_->lands || calling_->landed) return;
     calling_->landed = true;
     const auto& request = calling_->request;
-    if (calling_->wish) tell("a mark is applied");
+    if (calling_->wish) tell("mark ", calling_->wish->id, " is applied to the store");
     if (std::holds_alternative<engine::put_request>(request)) {
         for (const fake_store::row& row : calling_->puts) {
-            tell("row " + std::to_string(row.number) + " is set aside" +
-                 (row.state == aside_state::held ? " (held)" : " (parked)"));
+            tell_put(row);
             calling_->there.push_back(store_.put(row, wal_end_));
             for (std::size_t i = 0; !row.sink && i < sinks_.size(); ++i)
                 by_number_.at(row.number)->out_of_order.insert(i);
@@ -69,6 +69,8 @@ void world::land_store_call() {
     } else if (const auto* changes = std::get_if<engine::change_request>(&request)) {
         for (const engine::aside_change& one : changes->rows) {
             store_.change(one, wal_end_);
+            tell("    row ", one.id, " of the store is ",
+                 one.state == aside_state::delivered ? "delivered" : "parked");
             if (one.state == aside_state::parked && !one.holds_key)
                 by_number_.at(store_.rows().at(one.id).number)->out_of_order.insert(one.sink);
         }
@@ -96,9 +98,10 @@ void world::end_store_call() {
     land_store_call();
     store_call done = std::move(*calling_);
     calling_.reset();
-    if (done.stale) return;
-    if (!done.answered) {
+    if (done.stale && !planted(bug::stale_answer_told)) return;
+    if (!done.answered && !planted(bug::unknown_put_told_as_done)) {
         reached_.note(rare::store_call_unknown);
+        tell("what became of a call of the store is unknown");
         return relay_->store_failed(now_);
     }
     if (std::holds_alternative<engine::put_request>(done.request)) {
@@ -200,6 +203,7 @@ void world::read_pauses() {
         }
         relay_->set_paused(i, paused);
         sinks_[i].paused = paused;
+        sinks_[i].pause_mark = newest.newest[i];
     }
     intake_->set_pauses(std::move(newest));
 }

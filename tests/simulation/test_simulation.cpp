@@ -21,7 +21,7 @@ TEST_CASE(
     "[simulation]") {
     rare_states reached;
     for (std::uint64_t seed = 1; seed <= schedules; ++seed) {
-        CAPTURE(seed);
+        INFO("its story: ./dev sim --seeds 1 --from " << seed);
         world one{seed};
         REQUIRE_NOTHROW(one.run());
         reached += one.reached();

@@ -65,7 +65,7 @@ std::string insert_event(const source_row& row) {
     made.add(event_table).add('N').add(std::uint16_t{5});
     made.column(std::to_string(row.number));
     made.column(row.lost ? "lost" : std::to_string(row.route));
-    made.column(row.key.empty() ? std::nullopt : std::optional{row.key});
+    made.column(row.keyed() ? std::optional{std::string{column_of_key(row.key)}} : std::nullopt);
     made.column("t" + std::to_string(row.target));
     made.column(row.padding);
     return made.text();
@@ -106,7 +106,7 @@ void wire::put_data(frame_note note, lsn start, const std::string& text) {
 void wire::begin(const source_transaction& unit) {
     message made{'B'};
     made.add(unit.commit.value).add(commit_time).add(std::uint32_t{700});
-    put_data({frame_note::kind::begin, unit.commit, nullptr}, unit.commit, made.text());
+    put_data({frame_note::kind::begin, unit.commit, nullptr, false}, unit.commit, made.text());
 }
 
 void wire::row(const source_transaction& unit, const row_pointer& row, bool with_relation) {
@@ -117,22 +117,29 @@ void wire::row(const source_transaction& unit, const row_pointer& row, bool with
                                  {"id", "action", "slot", "sink", "ids"})
                       : relation(event_table, "shop", "event",
                                  {"number", "route", "key", "target", "padding"});
-        put_data({frame_note::kind::relation, {}, nullptr}, lsn{}, described);
+        put_data({frame_note::kind::relation, {}, nullptr, false}, lsn{}, described);
     }
-    put_data({frame_note::kind::row, unit.commit, row}, lsn{unit.commit.value - 1},
+    put_data({frame_note::kind::row, unit.commit, row, false}, lsn{unit.commit.value - 1},
              row->mark ? insert_mark(*row->mark) : insert_event(*row));
 }
 
 void wire::commit(const source_transaction& unit) {
     message made{'C'};
     made.add('\0').add(unit.commit.value).add(unit.end.value).add(commit_time);
-    put_data({frame_note::kind::commit, unit.end, nullptr}, unit.commit, made.text());
+    put_data({frame_note::kind::commit, unit.end, nullptr, false}, unit.commit, made.text());
 }
 
 void wire::keepalive(lsn wal_end, bool reply_requested) {
     message made{'k'};
     made.add(wal_end.value).add(commit_time).add(static_cast<char>(reply_requested ? 1 : 0));
-    put({frame_note::kind::keepalive, wal_end, nullptr}, made.text());
+    put({frame_note::kind::keepalive, wal_end, nullptr, reply_requested}, made.text());
+}
+
+pgoutput::frame wire::cut(const pgoutput::frame& whole, std::size_t bytes) {
+    void* const memory = std::malloc(std::max<std::size_t>(bytes, 1));  // NOLINT: as libpq gives it
+    if (memory == nullptr) throw std::bad_alloc{};
+    std::memcpy(memory, whole.bytes().data(), bytes);
+    return {memory, bytes, std::free};
 }
 
 std::optional<std::pair<frame_note, pgoutput::frame>> wire::read(std::size_t most) {

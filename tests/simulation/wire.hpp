@@ -18,6 +18,7 @@ struct frame_note {
     kind what = kind::keepalive;
     lsn position;  ///< commit LSN, end LSN, or walEnd
     row_pointer row;
+    bool wants_reply = false;
 };
 
 /// CopyData messages as one stream of bytes, read in pieces of any size.
@@ -36,6 +37,9 @@ public:
 
     /// The next frame, if `most` more bytes bring one to its end.
     [[nodiscard]] std::optional<std::pair<frame_note, pgoutput::frame>> read(std::size_t most);
+
+    /// What came of a frame that was cut off.
+    [[nodiscard]] static pgoutput::frame cut(const pgoutput::frame& whole, std::size_t bytes);
 
 private:
     void put(frame_note note, const std::string& payload);

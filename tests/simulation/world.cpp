@@ -8,19 +8,38 @@ namespace walrelay::simulation {
 using std::chrono::milliseconds;
 
 void world::run() {
+    tell_shape();
     while (steps_ < fault_steps_) {
-        ++steps_;
+        next_step();
+        if (plot_.steps_left_out.contains(steps_)) continue;
         break_things();
         check_step();
     }
     faults_ = false;
     tell("all is healthy from here on");
     change_weather();
-    for (std::size_t i = 0; i < sinks_.size(); ++i)
-        commit_mark("resume", model_.sinks[i].name, {});
+    resume_sinks();
     heal();
     finish();
     check_end();
+}
+
+/// Those that an operator has paused.
+void world::resume_sinks() {
+    for (const config::sink& sink : model_.sinks) {
+        const bool paused =
+            std::any_of(by_number_.begin(), by_number_.end(), [&](const auto& numbered) {
+                const auto& mark = numbered.second->mark;
+                return mark && mark->sink == sink.name;
+            });
+        if (paused) commit_mark("resume", sink.name, {});
+    }
+}
+
+void world::next_step() {
+    ++steps_;
+    random_ = {seed_, random_numbers::purpose::step, steps_};
+    faults_of_step_ = 0;
 }
 
 void world::break_things() {
@@ -34,26 +53,28 @@ void world::break_things() {
     if (chance(0.05)) durable_confirmed_ = confirmed_;  // a checkpoint
     if (chance(commit_rate_)) commit_one();
     if (chance(0.05)) land_late();
-    if (chance(operator_rate_)) operate();
+    if (fault(operator_rate_)) operate();
     if (connected_ && chance(0.05)) look_for_pauses();
     if (halted_at_ && chance(0.02)) return step_over();
-    if (chance(break_rate_)) {
-        switch (draw(0, 6)) {
-            case 0:
-            case 1:
-                return relay_crash();
-            case 2:
-                return stop_cleanly();
-            case 3:
-                return server_crash();
-            case 4:
-                return failover();
-            default:
-                return disconnect();
-        }
-    }
+    if (fault(break_rate_)) return break_something();
     act();
     if (connected_) pump();
+}
+
+void world::break_something() {
+    switch (draw(0, 6)) {
+        case 0:
+        case 1:
+            return relay_crash();
+        case 2:
+            return stop_cleanly();
+        case 3:
+            return server_crash();
+        case 4:
+            return failover();
+        default:
+            return disconnect();
+    }
 }
 
 void world::act() {
@@ -97,7 +118,8 @@ void world::act_store() {
 void world::heal(bool (world::*until)()) {
     const std::uint64_t limit = steps_ + 30'000;
     while (!(this->*until)()) {
-        if (++steps_ > limit) fail("I7: not everything was delivered and acknowledged in the end");
+        next_step();
+        if (steps_ > limit) fail("I7: not everything was delivered and acknowledged in the end");
         if ((connected_ && chance(0.1)) || !act_without_time()) wake();
         if (connected_) pump();
         check_step();

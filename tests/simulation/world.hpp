@@ -7,11 +7,12 @@
 // of what the engine should know, and compares after each step; a broken promise throws.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <random>
 #include <set>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -20,6 +21,7 @@
 #include "simulation/fake_sink.hpp"
 #include "simulation/fake_store.hpp"
 #include "simulation/plot.hpp"
+#include "simulation/random_numbers.hpp"
 #include "simulation/rare_states.hpp"
 #include "simulation/source_row.hpp"
 #include "simulation/wire.hpp"
@@ -46,10 +48,17 @@ public:
     /// What happened, a line each; only if the plot asks for it.
     [[nodiscard]] const std::vector<std::string>& story() const noexcept { return story_; }
 
-    /// What the plot could leave out.
+    /// What a plot could leave out: steps and rows count from 1 and 0 (a transaction without rows
+    /// counts as one), faults have names.
+    [[nodiscard]] std::uint64_t steps_with_faults() const noexcept {
+        return std::min(steps_, fault_steps_);
+    }
+
     [[nodiscard]] std::uint64_t rows_drawn() const noexcept { return rows_drawn_; }
 
-    [[nodiscard]] std::uint64_t faults_drawn() const noexcept { return faults_drawn_; }
+    [[nodiscard]] const std::vector<std::uint64_t>& faults_met() const noexcept {
+        return faults_met_;
+    }
 
 private:
     struct record_write {
@@ -84,7 +93,9 @@ private:
     };
 
     // ---- world.cpp: what happens when
+    void next_step();
     void break_things();
+    void break_something();
     void act();
     void act_store();
     void heal(bool (world::*until)() = &world::settled);
@@ -94,16 +105,18 @@ private:
     void finish();
     [[nodiscard]] bool delivered();
     [[nodiscard]] bool settled();
+    void resume_sinks();
 
     // ---- draws.cpp: making the world
     void draw_sinks();
     void draw_limits();
-    [[nodiscard]] source_transaction draw_transaction();
+    /// Nothing if the plot leaves all of it out.
+    [[nodiscard]] std::optional<source_transaction> draw_transaction();
     [[nodiscard]] row_pointer draw_row();
     void make_model();
     [[nodiscard]] bool chance(double probability);
-    /// A fault: the plot may leave it out.
-    [[nodiscard]] bool fault(double probability, const char* name);
+    /// A fault, or what an operator does: the plot may leave it out.
+    [[nodiscard]] bool fault(double probability);
     [[nodiscard]] std::uint64_t draw(std::uint64_t low, std::uint64_t high);
 
     // ---- server.cpp: the stream, the record, the acknowledgement
@@ -113,11 +126,13 @@ private:
     void send_bytes();
     [[nodiscard]] bool can_receive();
     void receive();
+    void receive_damaged(const pgoutput::frame& whole);
     void take(const frame_note& note, pgoutput::frame&& frame);
     void note_row(const frame_note& note, std::uint64_t events_before, std::uint64_t bytes_before,
                   const std::vector<std::size_t>& unresolved_before);
-    [[nodiscard]] static engine::lane_key lane_of(const source_row& row);
-    void note_new_slot(const row_pointer& row, std::uint64_t bytes, bool fed);
+    [[nodiscard]] static engine::lane_key lane_of(const std::string& key);
+    void note_mark(const operator_mark& mark);
+    engine::event_slot note_new_slot(const row_pointer& row, std::uint64_t bytes, bool fed);
     void begin_unit(lsn commit_lsn);
     void send_keepalive();
     void write_record(bool at_once = false);
@@ -147,6 +162,7 @@ private:
     // ---- relay_process.cpp: its end and its start
     void new_relay();
     void relay_crash();
+    void end_process();
     void stop_cleanly();
     void step_over();
     void note_halt();
@@ -172,6 +188,9 @@ private:
     // ---- checks.cpp
     void check_send(std::size_t index, const open_delivery& chosen,
                     const engine::engine::attempt& attempt) const;
+    void check_record(std::size_t index, const engine::engine::attempt& attempt,
+                      const source_row& row);
+    void check_not_in_store(std::size_t index, const source_row& row) const;
     void check_fed_send(std::size_t index, const fake_store::row& stored,
                         const source_row& row) const;
     [[nodiscard]] bool waits_in_store(std::size_t index, const source_row& row) const;
@@ -184,7 +203,8 @@ private:
     void check_step();
     void check_counts() const;
     void check_safe();
-    void check_status(const engine::status_message& told) const;
+    void check_status(const engine::status_message& told);
+    void check_feedback() const;
     void check_clean() const;
     void check_end() const;
     void check_end_of(const fake_sink& sink) const;
@@ -192,12 +212,24 @@ private:
     [[nodiscard]] bool resolved(const source_row& row) const;
     [[nodiscard]] bool dropped(const source_row& row, std::size_t index) const;
 
-    void tell(const std::string& line);
+    /// A line of the story; nothing is made of the parts unless it is kept.
+    template <class... Parts>
+    void tell(const Parts&... parts) {
+        if (!plot_.tells) return;
+        std::ostringstream line;
+        (line << ... << parts);
+        keep(line.str());
+    }
+
+    void keep(const std::string& line);
+    void tell_shape();
+    void tell_commit(const source_transaction& unit);
+    void tell_put(const fake_store::row& row);
     [[noreturn]] void fail(const std::string& what) const;
 
     std::uint64_t seed_;
     plot plot_;
-    std::mt19937_64 random_;
+    random_numbers random_;
     bool faults_ = true;
     double fault_rate_ = 0;   ///< of one attempt
     double break_rate_ = 0;   ///< of connections and processes, a step
@@ -212,7 +244,9 @@ private:
     std::uint64_t steps_ = 0;
     std::uint64_t arrivals_ = 0;
     std::uint64_t rows_drawn_ = 0;
-    std::uint64_t faults_drawn_ = 0;
+    std::uint64_t transactions_drawn_ = 0;
+    std::uint64_t faults_of_step_ = 0;
+    std::vector<std::uint64_t> faults_met_;
     time_point now_{};
 
     // the server
@@ -261,6 +295,12 @@ private:
     std::optional<store_call> calling_;
     lsn recorded_;                ///< as this connection knows it
     std::size_t units_safe_ = 0;  ///< of source_: found resolved when safe had passed them
+    std::set<lsn> ends_{lsn{}};   ///< that the server has told: of units, and of adopted keepalives
+    lsn safe_seen_;               ///< by this process, on this timeline
+    lsn acked_;                   ///< likewise
+    time_point told_at_{};        ///< the last status, or the start of the stream
+    std::optional<time_point> asked_at_;  ///< the server waits for a reply
+    event::record record_sent_;
     row_pointer halted_at_;
     bool ends_wait_ = false;  ///< attempts end only when nothing more can be read
 
