@@ -93,8 +93,8 @@ void world::check_fed_send(std::size_t index, const fake_store::row& stored,
         if (other.sink != index || other.lane != stored.lane) continue;
         if (other.holds_key != stored.holds_key || sink.fed_over.contains(id)) continue;
         const bool waits = other.state == engine::aside_state::held || holds_its_key(other);
-        if (landed_alive(*by_number_.at(other.number), index)) continue;  // it is read again
-        if (waits && other.position.place() < stored.position.place())
+        if (!waits || !(other.position.place() < stored.position.place())) continue;
+        if (!landed_alive(*by_number_.at(other.number), index))  // else it is read again
             fail("I6: row " + std::to_string(row.number) + " of the store was sent before row " +
                  std::to_string(other.number));
     }

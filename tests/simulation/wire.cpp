@@ -1,6 +1,7 @@
 #include "simulation/wire.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
@@ -19,12 +20,18 @@ constexpr std::int64_t commit_time = 800'000'000'000'000;
 
 class message {
 public:
-    explicit message(char tag) : text_(1, tag) {}
+    explicit message(char tag) {
+        text_.reserve(256);
+        text_ += tag;
+    }
 
     template <class Integer>
     message& add(Integer value) {
-        for (std::size_t shift = sizeof(Integer) * 8; shift > 0; shift -= 8)
-            text_ += static_cast<char>(static_cast<std::uint64_t>(value) >> (shift - 8));
+        std::array<char, sizeof(Integer)> bytes{};
+        for (std::size_t i = 0; i < bytes.size(); ++i)
+            bytes[i] = static_cast<char>(static_cast<std::uint64_t>(value) >>
+                                         (8 * (bytes.size() - 1 - i)));
+        text_.append(bytes.data(), bytes.size());
         return *this;
     }
 
@@ -93,7 +100,8 @@ void wire::clear() {
 void wire::put(frame_note note, const std::string& payload) {
     message framed{'d'};
     framed.add(static_cast<std::uint32_t>(payload.size() + 4));
-    bytes_ += framed.text() + payload;
+    bytes_ += framed.text();
+    bytes_ += payload;
     notes_.push_back(std::move(note));
 }
 
@@ -144,17 +152,22 @@ pgoutput::frame wire::cut(const pgoutput::frame& whole, std::size_t bytes) {
 
 std::optional<std::pair<frame_note, pgoutput::frame>> wire::read(std::size_t most) {
     constexpr std::size_t header = 5;
-    arrived_ = std::min(bytes_.size(), arrived_ + most);
+    arrived_ = std::min(bytes_.size() - begin_, arrived_ + most);
     if (arrived_ < header) return std::nullopt;
+    const char* const from = bytes_.data() + begin_;
     std::size_t size = 0;
     for (std::size_t i = 1; i < header; ++i)
-        size = size << 8 | static_cast<unsigned char>(bytes_[i]);
+        size = size << 8 | static_cast<unsigned char>(from[i]);
     if (arrived_ < size + 1) return std::nullopt;
     const std::size_t payload = size + 1 - header;
     void* const memory = std::malloc(payload);  // NOLINT: as libpq gives it
     if (memory == nullptr) throw std::bad_alloc{};
-    std::memcpy(memory, bytes_.data() + header, payload);
-    bytes_.erase(0, size + 1);
+    std::memcpy(memory, from + header, payload);
+    begin_ += size + 1;
+    if (begin_ == bytes_.size()) {
+        bytes_.clear();
+        begin_ = 0;
+    }
     arrived_ -= size + 1;
     std::pair read{std::move(notes_.front()), pgoutput::frame{memory, payload, std::free}};
     notes_.pop_front();

@@ -46,7 +46,8 @@ private:
     void put_data(frame_note note, lsn start, const std::string& message);
 
     std::string bytes_;
-    std::size_t arrived_ = 0;  ///< of bytes_: with the reader
+    std::size_t begin_ = 0;    ///< of bytes_: what was read lies before it
+    std::size_t arrived_ = 0;  ///< behind begin_: with the reader
     std::deque<frame_note> notes_;
     bool knows_events_ = false;
     bool knows_marks_ = false;
