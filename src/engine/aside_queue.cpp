@@ -113,6 +113,8 @@ std::vector<aside_load> aside_queue::take_loads() {
 std::vector<aside_load> aside_queue::failed(time_point now) {
     require(busy(), "I13: the store fails at what it wasn't asked");
     if (planted(bug::failed_put_forgotten) && under_way_ == turn::put) puts_.clear();
+    // A redrive that came between would be undone when the change is made again.
+    if (under_way_ == turn::change) next_ = turn::change;
     under_way_ = turn::none;
     failed_ = true;
     not_before_ = now + after_failure;

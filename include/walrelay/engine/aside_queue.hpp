@@ -13,8 +13,9 @@
 namespace walrelay::engine {
 
 /// Everything stays here until the store has said that it is durable; after a failure it is given
-/// out again, first. Writes, changes, marks and reads take turns, so that none starves; but a row
-/// that is read again and put once more comes after what became of it before. Pure.
+/// out again, changes before anything else. Writes, changes, marks and reads take turns, so that
+/// none starves; but a row that is read again and put once more comes after what became of it
+/// before. Pure.
 class aside_queue {
 public:
     void put(aside_put row) { puts_.push_back({std::move(row), changes_queued_}); }

@@ -286,6 +286,22 @@ TEST_CASE("an event without a key waits in the store as long as it would have wa
     CHECK_FALSE(one.decisions.store_due(at));
     CHECK_FALSE(one.decisions.next(0, at + 61s));
     static_cast<void>(one.asked<engine::load_request>(at + 61s));
+TEST_CASE("a redrive waits while what became of its event before is not known to be durable",
+          "[aside]") {
+    const lane_key key{1, lane_key::kind::keyed};
+    engine::aside_start known;
+    known.lanes = {{0, key, false}};
+    bench one{known};
+    static_cast<void>(one.asked<engine::load_request>());
+    one.decisions.feed({0, key, 7, {lsn{50}, 0, 0}, 0, 10, 1});
+    one.decisions.load_done();
+    one.end(refused);
+    static_cast<void>(one.decisions.add_mark(10));
+    static_cast<void>(one.asked<engine::change_request>());
+    one.decisions.store_failed(start);  // it may be durable: the mark would find it parked
+    static_cast<void>(one.asked<engine::change_request>(start + 1s));
+    one.decisions.changes_done();
+    static_cast<void>(one.asked<engine::mark_request>(start + 1s));
 }
 
 TEST_CASE("a paused sink gets nothing and its wake-ups rest", "[aside]") {
