@@ -111,20 +111,22 @@ void world::check_counts() const {
     }
     std::uint64_t bytes = 0;
     std::uint64_t largest = 0;
+    std::uint64_t fed_bytes = 0;
     std::size_t fed = 0;
+    std::size_t from_stream = 0;
     for (const auto& [slot, one] : slots_) {
-        if (one.fed) {
-            ++fed;
-            continue;
-        }
-        bytes += one.bytes;
         largest = std::max<std::uint64_t>(largest, one.bytes);
+        (one.fed ? fed : from_stream) += 1;
+        (one.fed ? fed_bytes : bytes) += one.bytes;
     }
     if (fed_open != fed) fail("I12: rows of the store are miscounted");
-    if (relay_->unresolved_events() != slots_.size() - fed) fail("I5: events are miscounted");
+    if (relay_->unresolved_events() != from_stream) fail("I5: events are miscounted");
     if (relay_->unresolved_bytes() != bytes) fail("unresolved bytes are miscounted");
-    if (slots_.size() - fed > options_.in_flight_events) fail("I12: more events than allowed");
+    if (from_stream > options_.in_flight_events) fail("I12: more events than allowed");
     if (bytes > options_.in_flight_bytes + largest) fail("I12: more bytes than allowed");
+    if (relay_->fed_bytes() != fed_bytes) fail("I12: bytes of the store are miscounted");
+    if (fed_bytes > options_.in_flight_bytes + sinks_.size() * largest)
+        fail("I12: more bytes of the store than allowed");
     if (relay_->units().entries() > 2 * options_.in_flight_events + 3)
         fail("I12: the ledger grows");
     std::uint64_t behind = 0;

@@ -21,6 +21,8 @@ world::world(std::uint64_t seed, const plot& told)
     fault_steps_ = draw(200, 2500);
     transactions_left_ = draw(3, 120);
     draw_limits();
+    keys_ = static_cast<std::uint32_t>(draw(1, chance(0.2) ? 12 : 5));
+    targets_ = draw(1, 3);
     draw_sinks();
     make_model();
     wal_end_ = lsn{100};
@@ -53,10 +55,10 @@ void world::draw_limits() {
     options_.in_flight_bytes = draw(400, 8000);
     options_.replay_events = draw(2, 60);
     options_.hold = milliseconds{draw(50, 3000)};
+    options_.loaded_lanes = chance(0.3) ? draw(1, 4) : 1000;
+    options_.retries = {};
     if (chance(0.2)) options_.retries.max_attempts = static_cast<std::uint32_t>(draw(2, 6));
     if (chance(0.2)) options_.retries.max_age = milliseconds{draw(100, 5000)};
-    keys_ = static_cast<std::uint32_t>(draw(1, chance(0.2) ? 12 : 5));
-    targets_ = draw(1, 3);
 }
 
 void world::draw_sinks() {

@@ -46,11 +46,13 @@ engine::aside_put_answer fake_store::put(row made, lsn wal) {
     if (const row* const there = find(made.position.place(), made.sink)) {
         row& one = rows_.at(there->id);
         remember(one.id, wal);
-        if (one.state == aside_state::delivered) {
+        // What was put in this epoch is put again only because an answer was lost.
+        if (one.state == aside_state::delivered && one.epoch != made.epoch) {
             one.state = made.state;
             one.holds_key = made.holds_key;
+            one.attempts = made.attempts;
+            one.epoch = made.epoch;
         }
-        one.attempts = std::max(one.attempts, made.attempts);
         return {one.id, one.state};
     }
     made.id = next_id_++;
@@ -80,8 +82,18 @@ intake::stored_row fake_store::stored(const row& one) {
     return out;
 }
 
-std::vector<intake::loaded_row> fake_store::load(const engine::aside_load& asked,
-                                                 std::size_t index) const {
+std::vector<intake::loaded_row> fake_store::load(const engine::load_request& asked) const {
+    std::vector<intake::loaded_row> found;
+    std::uint64_t used = 0;
+    for (std::size_t i = 0; i < asked.lanes.size(); ++i)
+        load_lane(asked.lanes[i], i, asked.most_bytes, used, found);
+    return found;
+}
+
+/// Oldest first, as far as there is room; one row is always given.
+void fake_store::load_lane(const engine::aside_load& asked, std::size_t index,
+                           std::uint64_t most_bytes, std::uint64_t& used,
+                           std::vector<intake::loaded_row>& found) const {
     std::vector<const row*> waiting;
     for (const auto& [id, one] : rows_) {
         if (one.sink != asked.sink) continue;
@@ -91,15 +103,20 @@ std::vector<intake::loaded_row> fake_store::load(const engine::aside_load& asked
     }
     std::sort(waiting.begin(), waiting.end(),
               [](const row* a, const row* b) { return a->position.place() < b->position.place(); });
-    std::vector<intake::loaded_row> found;
+    std::uint32_t given = 0;
     for (const row* const one : waiting) {
-        if (found.size() == asked.most_rows) break;
+        if (given == asked.most_rows) break;
         const bool blocks = one->state == aside_state::parked;
-        if (blocks && !found.empty()) break;
-        found.push_back({index, one->id, stored(*one), one->attempts, one->redriven, blocks});
-        if (blocks) break;
+        if (blocks && given > 0) break;
+        const bool first_of_all = found.empty();
+        used += one->messages.insert.size();
+        const bool left = !first_of_all && used > most_bytes;
+        if (left && given > 0) break;
+        found.push_back({index, one->id, {}, one->attempts, one->redriven, blocks, left});
+        if (blocks || left) break;
+        found.back().row = stored(*one);
+        ++given;
     }
-    return found;
 }
 
 std::vector<engine::lane_ref> fake_store::apply(const intake::mark& wish, lsn wal,
@@ -119,6 +136,7 @@ std::vector<engine::lane_ref> fake_store::apply(const intake::mark& wish, lsn wa
             one.state = aside_state::dropped;
         } else if (one.sink) {
             one.state = aside_state::held;
+            one.attempts = 0;
             one.redriven = true;
         } else {
             const auto places = reroute(one);
@@ -130,6 +148,7 @@ std::vector<engine::lane_ref> fake_store::apply(const intake::mark& wish, lsn wa
                 made.lane = to.keyed ? std::optional{to.key_hash} : std::nullopt;
                 made.state = aside_state::held;
                 made.holds_key = false;
+                made.attempts = 0;
                 made.redriven = true;
                 const auto there = put(made, wal);
                 touched.push_back({*made.sink, engine::lane_of_row(made.lane, there.id, false)});

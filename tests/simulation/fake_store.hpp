@@ -28,15 +28,15 @@ public:
         bool holds_key = false;
         bool redriven = false;
         std::uint32_t attempts = 0;
+        std::uint64_t epoch = 0;  ///< in which it was put
         intake::row_messages messages;
         row_number number = 0;
     };
 
     [[nodiscard]] engine::aside_put_answer put(row made, lsn wal);
     void change(const engine::aside_change& asked, lsn wal);
-    /// Rows of one lane, oldest first, as load_aside() gives them.
-    [[nodiscard]] std::vector<intake::loaded_row> load(const engine::aside_load& asked,
-                                                       std::size_t index) const;
+    /// As load_aside() gives them.
+    [[nodiscard]] std::vector<intake::loaded_row> load(const engine::load_request& asked) const;
     /// The lanes that it touched. `reroute` gives the sinks of a row that had none.
     using placements_of = std::function<std::vector<event::placement>(const row&)>;
     [[nodiscard]] std::vector<engine::lane_ref> apply(const intake::mark& wish, lsn wal,
@@ -54,6 +54,8 @@ public:
     [[nodiscard]] static intake::stored_row stored(const row& one);
 
 private:
+    void load_lane(const engine::aside_load& asked, std::size_t index, std::uint64_t most_bytes,
+                   std::uint64_t& used, std::vector<intake::loaded_row>& found) const;
     void touch_rerouted(const row& one, std::vector<engine::lane_ref>& touched) const;
     void remember(engine::aside_id id, lsn wal);
 

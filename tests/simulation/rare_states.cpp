@@ -37,6 +37,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(rare::count_)> names{
     "row of a stuck key set aside",
     "row queued behind a held key",
     "row sent from the store",
+    "no room for a row of the store",
     "row from the store parked",
     "row sent from the store while an older one was read again",
     "key live again",

@@ -41,6 +41,7 @@ enum class rare : std::uint8_t {
     key_set_aside,
     queued_behind_a_held_key,
     sent_from_the_store,
+    no_room_to_read_back,
     fed_row_parked,
     sent_before_an_older_one,
     key_live_again,

@@ -6,6 +6,7 @@
 namespace walrelay::simulation {
 
 void world::new_relay() {
+    if (process_ > 0 && chance(0.3)) draw_limits();  // the file has changed
     options_.seed = random_.next();
     intake_.reset();
     reader_.reset();

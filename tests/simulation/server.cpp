@@ -272,6 +272,7 @@ void world::connect() {
     if (calling_) end_store_call();
     tell("the relay connects at ", confirmed_.value, ", the record says ", record_.value);
     connected_ = true;
+    ++epoch_;
     units_read_.clear();
     recorded_ = record_;
     wire_.clear();

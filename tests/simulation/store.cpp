@@ -38,6 +38,7 @@ void world::note_puts(const engine::put_request& asked) {
         made.state = put.state;
         made.holds_key = put.holds_key;
         made.attempts = put.attempts;
+        made.epoch = epoch_;
         made.messages = intake::messages_of(event);
         made.number = row->number;
         if (put.delivery != engine::no_delivery) {
@@ -75,10 +76,7 @@ void world::land_store_call() {
                 by_number_.at(store_.rows().at(one.id).number)->out_of_order.insert(one.sink);
         }
     } else if (const auto* loads = std::get_if<engine::load_request>(&request)) {
-        for (std::size_t i = 0; i < loads->lanes.size(); ++i) {
-            for (intake::loaded_row& row : store_.load(loads->lanes[i], i))
-                calling_->loaded.push_back(std::move(row));
-        }
+        calling_->loaded = store_.load(*loads);
     } else {
         const auto reroute = [this](const fake_store::row& row) {
             std::vector<event::placement> places;
@@ -116,6 +114,7 @@ void world::end_store_call() {
     } else if (const auto* loads = std::get_if<engine::load_request>(&done.request)) {
         const std::size_t held_before = relay_->sink(0).held_lanes();
         for (const intake::loaded_row& row : done.loaded) {
+            if (row.left) reached_.note(rare::no_room_to_read_back);
             const auto sink = loads->lanes[row.lane].sink;
             const auto& source = by_number_.at(store_.rows().at(row.id).number);
             if (source->stepped_over) sinks_[sink].fed_over.insert(row.id);  // it is refused

@@ -281,6 +281,7 @@ private:
     std::optional<intake::row_reader> reader_;
     intake::intake_counters counters_;
     std::uint64_t process_ = 0;
+    std::uint64_t epoch_ = 0;  ///< of the slot
     bool connected_ = false;
     std::uint64_t known_timeline_ = 0;     ///< that this process has read from; 0: none
     std::size_t next_transaction_ = 0;     ///< that the walsender sends

@@ -286,6 +286,8 @@ TEST_CASE("an event without a key waits in the store as long as it would have wa
     CHECK_FALSE(one.decisions.store_due(at));
     CHECK_FALSE(one.decisions.next(0, at + 61s));
     static_cast<void>(one.asked<engine::load_request>(at + 61s));
+}
+
 TEST_CASE("a redrive waits while what became of its event before is not known to be durable",
           "[aside]") {
     const lane_key key{1, lane_key::kind::keyed};
