@@ -21,6 +21,13 @@ add_link_options(-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 if(WALRELAY_SANITIZE)
     add_compile_options(-fsanitize=${WALRELAY_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     add_link_options(-fsanitize=${WALRELAY_SANITIZE})
+    # GCC's guesses at what is uninitialised go wrong around the checks that a sanitizer inserts, and
+    # Asio's fences are nothing to ThreadSanitizer.
+    target_compile_options(walrelay_compiler INTERFACE -Wno-maybe-uninitialized
+        $<$<CXX_COMPILER_ID:GNU>:-Wno-tsan>)
+    if(WALRELAY_SANITIZE_PURE)
+        add_link_options(-fsanitize=${WALRELAY_SANITIZE_PURE})
+    endif()
 elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
     # _FORTIFY_SOURCE wants an optimised build, and hides reads from the sanitizers.
     target_compile_options(walrelay_compiler INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)

@@ -1,4 +1,7 @@
-"""Runs the tests that ./dev test has built, and counts them: the last line is `N passed, N failed`.
+"""Runs the tests of ./dev test, and counts them: the last line is `N passed, N failed`.
+
+The end-to-end tests begin as soon as the relay is built: they mostly wait, and the programs of the
+other tests are built and run beside them.
 
 Test cases count, not programs. A program that crashes, runs nothing or says nothing that can be
 counted has failed, and so has a test that was skipped: what can't run here must say what it needs.
@@ -155,6 +158,193 @@ def run_end_to_end(full):
         environment = {"WALRELAY_TAKEN_FILES": taken}
         runs = [pool.submit(run_pytest, *share, full, environment) for share in shares.items()]
         return [run.result() for run in runs]
+
+
+def build(preset, targets):
+    """What is not built yet of build/PRESET; all of it without targets. Behind all else."""
+    command = ["nice", "-n", "19", "ninja", "-C", f"build/{preset}", "--quiet", *targets]
+    start = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=source_folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    outcome = Outcome(f"{preset}: build", seconds=time.monotonic() - start, output=done.stdout)
+    outcome.failed = 1 if done.returncode else 0
+    return outcome
+
+
+def run_programs(options):
+    """Builds and runs them, preset by preset; gives outcomes as they come."""
+    for preset, names in options.programs:
+        built = build(preset, [f"test_{name}" for name in names or ()])
+        yield built
+        if built.failed:
+            continue
+        labels = None if names else {"unit", "component"}
+        queue = programs(preset, labels, names)
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from pool.map(lambda program: run_program(*program), queue)
+    if options.full:
+        yield run_simulation()
+
+
+def preset_and_names(text):
+    """PRESET, or PRESET:NAME,NAME…"""
+    preset, _, names = text.partition(":")
+    return preset, names.split(",") if names else None
+
+
+def run_simulation():
+    command = ["build/release/tests/simulation/simulate", "--seeds", str(full_seeds)]
+    return run_program(
+        "release", f"{full_seeds} simulations", command, {"WORKING_DIRECTORY": str(source_folder)}
+    )
+
+
+def show(outcome):
+    print(
+        f"{outcome.name:<40} {outcome.passed:>5} passed {outcome.failed:>3} failed"
+        f" {outcome.seconds:>7.1f} s",
+        flush=True,
+    )
+    if outcome.failed and outcome.output:
+        print(outcome.output, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--compose", action="store_true")
+    parser.add_argument("--programs", action="append", type=preset_and_names, default=[])
+    parser.add_argument("pytest", nargs="*")
+    options = parser.parse_args()
+    results_folder.mkdir(parents=True, exist_ok=True)
+
+    outcomes = []
+
+    def note(outcome):
+        outcomes.append(outcome)
+        show(outcome)
+
+    if options.pytest:
+        note(run_pytest("e2e", options.pytest, options.full))
+    else:
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            end_to_end = pool.submit(run_end_to_end, options.full)
+            for outcome in run_programs(options):
+                note(outcome)
+            for outcome in end_to_end.result():
+                note(outcome)
+        if options.compose:
+            note(run_pytest("compose", ["tests/compose"], options.full))
+
+    passed = sum(int(number) for number in re.findall(r"(\d+) passed", total[2]))
+        failed = int(total[1]) - passed
+    elif code == 0 and not re.search(r"^No test(s ran| cases matched)", output, re.M):
+        passed = 1
+    if failed == 0 and (code != 0 or passed == 0):
+        failed = 1  # it crashed, or a sanitizer spoke at its end
+    return passed, failed
+
+
+def run_pytest(name, arguments, full, environment=None):
+    """One run of pytest; its lines are shown as they come."""
+    report = results_folder / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    marker = [] if full else ["-m", "not slow"]
+    start = time.monotonic()
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-q",
+            "--tb=short",
+            "--durations=10",
+            f"--junitxml={report}",
+            *marker,
+            *arguments,
+        ],
+        cwd=source_folder,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+    outcome = Outcome(name, seconds=time.monotonic() - start)
+    if report.exists():
+        [suite] = xml.etree.ElementTree.parse(report).getroot().iter("testsuite")
+        total, *bad = (int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped"))
+        outcome.failed = min(sum(bad), total)
+        outcome.passed = total - outcome.failed
+    if process.returncode != 0 and outcome.failed == 0:
+        outcome.failed = 1
+    return outcome
+
+
+def run_end_to_end(full):
+    """All of tests/e2e, by three runs at once: most of their time is waiting.
+
+    Each takes the next file that no other has taken (tests/e2e/conftest.py).
+    """
+    shares = {f"e2e-{number}": ["tests/e2e"] for number in (1, 2, 3)}
+    shares["e2e-1"].append("tests/structure")
+    with tempfile.TemporaryDirectory() as taken, concurrent.futures.ThreadPoolExecutor() as pool:
+        environment = {"WALRELAY_TAKEN_FILES": taken}
+        runs = [pool.submit(run_pytest, *share, full, environment) for share in shares.items()]
+        return [run.result() for run in runs]
+
+
+def build(preset, targets):
+    """What is not built yet of build/PRESET; all of it without targets. Behind all else."""
+    command = ["nice", "-n", "19", "ninja", "-C", f"build/{preset}", "--quiet", *targets]
+    start = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=source_folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    outcome = Outcome(f"{preset}: build", seconds=time.monotonic() - start, output=done.stdout)
+    outcome.failed = 1 if done.returncode else 0
+    return outcome
+
+
+def run_programs(options):
+    """Builds and runs them, preset by preset; gives outcomes as they come."""
+    for preset, names in options.programs:
+        built = build(preset, [f"test_{name}" for name in names or ()])
+        yield built
+        if built.failed:
+            continue
+        labels = None if names else {"unit", "component"}
+        queue = programs(preset, labels, names)
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from pool.map(lambda program: run_program(*program), queue)
+    if options.full:
+        yield run_simulation()
+
+
+def preset_and_names(text):
+    """PRESET, or PRESET:NAME,NAME…"""
+    preset, _, names = text.partition(":")
+    return preset, names.split(",") if names else None
 
 
 def run_simulation():

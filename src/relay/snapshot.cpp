@@ -117,9 +117,10 @@ admin::snapshot relay::snapshot() const {
     shown.parked_without_route = clerk_.counters().back().parked;
     if (decisions.limit_reached() != engine::full_limit::none) {
         const bool record_is_late = decisions.unresolved_events() == 0;
-        shown.limit_held_by =
-            limit_text(decisions.limit_reached()) + " is full: held by " +
-            (record_is_late ? "the progress record, which is not written yet" : holder_of(shown));
+        shown.limit_held_by = limit_text(decisions.limit_reached());
+        shown.limit_held_by += " is full: held by ";
+        shown.limit_held_by +=
+            record_is_late ? "the progress record, which is not written yet" : holder_of(shown);
     }
     add_readiness(shown);
     return shown;

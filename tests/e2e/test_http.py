@@ -137,6 +137,14 @@ def test_requests_keep_to_the_rate_also_those_behind_a_429(db, receiver, relay):
     assert sorted(set(numbers(receiver.requests))) == list(range(50))
 
 
+def test_a_sink_that_keeps_to_a_slow_rate_is_ready_while_rows_wait(db, receiver, relay):
+    process = relay(to_http(db, receiver, http={"rate": "9/m"})).wait_ready()
+    emit(db, 0, 9, keys=10)
+    until(lambda: receiver.requests, what="the first is sent")
+    stays(process.ready, 6.5, lambda: process.get("/readyz"))
+    assert len(receiver.requests) <= 3
+
+
 def test_400_three_times_over_ten_seconds_halts_by_name(db, receiver, relay):
     receiver.answer(
         lambda request: Reply(400 if request.headers["x-walrelay-key"] == "bad" else 200)
