@@ -13,6 +13,7 @@ import tempfile
 source_folder = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(source_folder / "tests" / "e2e"))
 
+import against  # noqa: E402
 import application  # noqa: E402
 import backlog  # noqa: E402
 import keys  # noqa: E402
@@ -50,6 +51,12 @@ def parsed_options():
         help=f"some of {', '.join(groups)}",
     )
     parser.add_argument("--rounds", type=int, help="how often each contender runs")
+    parser.add_argument(
+        "--against",
+        type=lambda text: str(pathlib.Path(text).resolve(strict=True)),
+        metavar="BINARY",
+        help="drains by this build and by another one of walrelay in turns, and nothing else",
+    )
     options = parser.parse_args()
     if options.only is None:
         options.only = [name for name in groups if options.full or name not in of_gigabytes]
@@ -60,12 +67,14 @@ def parsed_options():
 
 def main():
     options = parsed_options()
-    rounds = options.rounds or (1 if options.quick else 3)
+    rounds = options.rounds or (7 if options.against else 1 if options.quick else 3)
     # A SIGTERM ends it as Ctrl-C does, so that everything that was started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="wr-bench-") as folder:
         bench = Bench(pathlib.Path(folder), rounds, options.quick)
         try:
+            if options.against:
+                return against.compare(bench, options.against)
             for name, measure in groups.items():
                 if name in options.only:
                     measure(bench)
