@@ -153,7 +153,6 @@ def run_end_to_end(full):
     Each takes the next file that no other has taken (tests/e2e/conftest.py).
     """
     shares = {f"e2e-{number}": ["tests/e2e"] for number in (1, 2, 3)}
-    shares["e2e-1"].append("tests/structure")
     with tempfile.TemporaryDirectory() as taken, concurrent.futures.ThreadPoolExecutor() as pool:
         environment = {"WALRELAY_TAKEN_FILES": taken}
         runs = [pool.submit(run_pytest, *share, full, environment) for share in shares.items()]
@@ -187,7 +186,10 @@ def run_programs(options):
         if built.failed:
             continue
         labels = None if names else {"unit", "component"}
-        queue = programs(preset, labels, names)
+        queue = list(programs(preset, labels, names))
+        missing = set(names or ["a test"]) - {name for _, name, *_ in queue}
+        if missing and (names or not queue):
+            yield Outcome(f"{preset}: {sorted(missing)} unknown", failed=1)
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             yield from pool.map(lambda program: run_program(*program), queue)
     if options.full:
@@ -239,6 +241,7 @@ def main():
             end_to_end = pool.submit(run_end_to_end, options.full)
             for outcome in run_programs(options):
                 note(outcome)
+            note(run_pytest("structure", ["tests/structure"], options.full))
             for outcome in end_to_end.result():
                 note(outcome)
         if options.compose:

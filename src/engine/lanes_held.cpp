@@ -71,9 +71,9 @@ void lanes::departed(delivery_index at, const aside_put_answer& there) {
         want_load(key, own);
     } else if (there.state == aside_state::held) {
         const lane_key alone{static_cast<std::uint64_t>(there.id), lane_key::kind::stored};
-        const auto until = leaving_until_.find(at);
-        if (until == leaving_until_.end() || lanes_.contains(alone)) return touched(alone);
-        restore(alone, false, until->second);
+        const auto until = leaving_until_.extract(at);
+        if (until.empty() || lanes_.contains(alone)) return touched(alone);
+        restore(alone, false, until.mapped());
     }
     leaving_until_.erase(at);
 }

@@ -72,7 +72,10 @@ result<dispatcher::sinks> dispatcher::make_sinks(const config::model& model) {
     sinks all;
     for (std::size_t index = 0; index < model.sinks.size(); ++index) {
         auto made = sink::make(loop_, model.sinks[index], index, model.limits, *this);
-        if (!made) return made.error();
+        if (!made) {
+            discard(std::move(all));
+            return made.error();
+        }
         const auto order = (*made)->order();
         if ((order == sink::ordering::serial) !=
             std::holds_alternative<config::http_sink>(model.sinks[index].kind)) {
@@ -128,7 +131,11 @@ void dispatcher::retire(std::size_t index, sink::sink& old) {
     std::shared_ptr<void> slow = old.retire();
     if (!slow) return;
     undertakers_.resize(std::max(undertakers_.size(), index + 1));
-    undertakers_[index] = std::jthread{[slow = std::move(slow)]() mutable { slow.reset(); }};
+    std::jthread& last = undertakers_[index];  // its end is awaited there, not here
+    last = std::jthread{[before = std::move(last), slow = std::move(slow)]() mutable {
+        slow.reset();
+        if (before.joinable()) before.join();
+    }};
 }
 
 /// Whoever calls may stand in a call of that sink to its listener.
@@ -253,6 +260,8 @@ void dispatcher::stream_lost() {
     stop_sending();
     engine_->stream_lost();
     for (const auto& one : sinks_)
+        one->purge();
+    for (const auto& [index, one] : retired_)
         one->purge();
     free_released();
 }

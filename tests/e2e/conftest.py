@@ -23,15 +23,23 @@ longest_files = ("test_kafka_faults.py", "test_backpressure.py", "test_kafka.py"
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long; only with ./dev test --full")
-    config.addinivalue_line("markers", "every_major: runs on each major of PostgreSQL")
+    config.addinivalue_line("markers", "every_major: runs on 14, 15 and 18; with --full on each")
     # A SIGTERM ends the run as Ctrl-C does, so that every fixture stops what it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc):
-    """What is marked `every_major` runs on each; the others on Debian's own PostgreSQL."""
+    """What is marked `every_major` runs on each, the others on Debian's own PostgreSQL.
+
+    Those between the oldest and the newest take their turn with --full, but for Debian's.
+    """
     if metafunc.definition.get_closest_marker("every_major"):
-        metafunc.parametrize("major", downloads.postgres_releases, ids=lambda one: f"pg{one}")
+        ends = (min(downloads.postgres_releases), max(downloads.postgres_releases))
+        majors = [
+            pytest.param(one, marks=[] if one in (*ends, 15) else [pytest.mark.slow], id=f"pg{one}")
+            for one in downloads.postgres_releases
+        ]
+        metafunc.parametrize("major", majors)
 
 
 def pytest_collection_modifyitems(items):

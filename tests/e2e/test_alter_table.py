@@ -27,6 +27,11 @@ def halts(process, database, receiver, *said):
     for part in said:
         assert part in text, text
     process.wait_log(re.escape(text.partition("\n")[2].strip()))
+    def at_rest():  # what stands before it is delivered
+        [sink] = process.status()["sinks"]
+        return sink["in_flight"] == sink["waiting"] == 0
+
+    until(at_rest, what=process.status)
     sent = len(receiver.requests)
     stays(lambda: len(receiver.requests) == sent and process.running(), 0.3, "nothing more is sent")
     lsn = re.search(r"LSN ([0-9A-F]+/[0-9A-F]+)", text)[1]

@@ -68,8 +68,12 @@ bool kafka_sink::at_rest() const noexcept {
 }
 
 std::shared_ptr<void> kafka_sink::retire() {
-    if (!client_) return nullptr;
-    return client_->release();
+    alive_.reset();  // handlers that are queued in the loop find nobody
+    phase_ = phase::replacing;
+    if (!client_) return std::make_shared<std::jthread>(std::move(undertaker_));
+    std::shared_ptr<void> producer = client_->release();
+    client_.reset();
+    return producer;
 }
 
 /// Binds a handler to this object's life: a timer or a post may fire when the sink is gone.

@@ -44,7 +44,8 @@ public:
     void purge() override;
     [[nodiscard]] std::size_t in_flight() const noexcept override;
     [[nodiscard]] bool at_rest() const noexcept override;
-    /// The producer: its threads may be looking up a name.
+    /// The producer: its threads may be looking up a name. May be called from on_turn_end(), whose
+    /// callers look at nothing afterwards.
     [[nodiscard]] std::shared_ptr<void> retire() override;
 
 private:
