@@ -110,7 +110,7 @@ class Broker:
         run_quietly(
             self._java(
                 "kafka.tools.StorageTool",
-                *("format", "-t", cluster, "-c", properties),
+                *("format", f"--cluster-id={cluster}", "-c", properties),  # it may begin with -
                 *arguments,
                 heap="64m",
             ),
