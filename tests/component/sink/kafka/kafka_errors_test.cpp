@@ -186,7 +186,8 @@ TEST_CASE("a broker's refusal of a produce request is told with its class and th
 TEST_CASE("B15: a broker that can't write for a while delays records and costs none", "[kafka]") {
     mock_cluster cluster;
     cluster.create_topic("orders", 1);
-    kafka_fixture relay(cluster.bootstraps(), {{"batch.num.messages", "50"}, {"linger.ms", "0"}});
+    kafka_fixture relay(cluster.bootstraps(),
+                        {{"batch.num.messages", "50"}, {"linger.ms", "0"}, one_request_at_a_time});
     resender rows(relay, "orders");
     rows.send(200);
     REQUIRE(relay.run_until([&] { return relay.heard.told > 50; }));

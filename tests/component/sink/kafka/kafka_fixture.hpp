@@ -25,6 +25,12 @@ inline bool contains(std::string_view text, std::string_view part) {
     return text.find(part) != std::string_view::npos;
 }
 
+/// A mock broker appends whatever sequence number comes. With more than one request in flight a
+/// batch behind a refused one is written, and librdkafka then takes the refused one for written
+/// too; a real broker refuses both.
+inline const std::pair<const std::string, std::string> one_request_at_a_time{
+    "max.in.flight.requests.per.connection", "1"};
+
 /// Number of the request in the Kafka protocol.
 inline constexpr std::int16_t produce_request = 0;
 

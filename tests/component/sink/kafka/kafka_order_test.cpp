@@ -43,6 +43,7 @@ TEST_CASE("B4: leaders that change in full flow, and too few replicas, are invis
     rd_kafka_mock_topic_create(cluster.get(), "orders", 1, 3);
     kafka_fixture relay(cluster.bootstraps(), {{"batch.num.messages", "50"},
                                                {"linger.ms", "0"},
+                                               one_request_at_a_time,
                                                {"topic.metadata.refresh.interval.ms", "200"}});
     resender rows(relay, "orders");
     for (std::size_t i = 0; i < rounds; ++i) {

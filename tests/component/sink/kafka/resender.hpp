@@ -87,7 +87,11 @@ public:
             numbers.push_back(std::stoul(got.front().value.value()));
         }
         numbers.pop_back();
-        CHECK(std::set<std::size_t>(numbers.begin(), numbers.end()).size() == total);
+        const std::set<std::size_t> arrived(numbers.begin(), numbers.end());
+        std::vector<std::size_t> missing;
+        for (std::size_t number = 0; number < total; ++number)
+            if (!arrived.contains(number)) missing.push_back(number);
+        CHECK(missing == std::vector<std::size_t>{});
         CHECK(numbers.back() == total - 1);
         return numbers;
     }
