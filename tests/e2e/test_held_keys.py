@@ -16,7 +16,8 @@ def with_held_key(db, receiver, relay):
     for first in range(0, 200, 10):
         emit(db, first, first + 9, keys=5)
     until(lambda: process.status()["sinks"][0]["held_keys"] == 1, 20, "the key is held")
-    until(lambda: process.status()["in_flight_events"] == 0, 20, "the rest is delivered")
+    until(lambda: process.status()["sinks"][0]["delivered"] == 160, 20, "the rest is delivered")
+    until(lambda: process.status()["in_flight_events"] == 0, 20, "all of k0 is set aside")
     return process
 
 
