@@ -168,7 +168,7 @@ public:
 
     /// The lane of this delivery holds the relay's limits: it is looked at as if it were half of
     /// one.
-    void suspect_of_pinning(delivery_index at);
+    void suspect_of_pinning(delivery_index at, time_point now);
 
     // ---- overview
 

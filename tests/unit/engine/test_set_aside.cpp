@@ -116,6 +116,24 @@ TEST_CASE("a key that fails for long while others flow is set aside, head first"
     CHECK(request.rows[0].reason == "HTTP 500");
 }
 
+TEST_CASE("a key whose turn it is in a fast drain is not set aside, one that is slow is",
+          "[aside]") {
+    const auto takes = GENERATE(2ms, 500ms);
+    engine::engine_options with = bench::options();
+    with.replay_events = 6;
+    bench one{{}, with};
+    for (const std::uint64_t key : {1, 2, 1, 2, 1, 2})
+        static_cast<void>(one.add(key));
+    one.decisions.commit(lsn{300});  // more than half of what a crash may repeat
+    const auto oldest = one.decisions.next(0, start);
+    const auto other = one.decisions.next(0, start);
+    REQUIRE((oldest && other));
+    one.decisions.attempt_ended(other->token, delivered, start + takes / 2);
+    static_cast<void>(one.decisions.next(0, start + takes - 1ms));
+    one.decisions.attempt_ended(oldest->token, delivered, start + takes);
+    CHECK(one.decisions.store().empty() == (takes == 2ms));
+}
+
 TEST_CASE("in an outage of the whole sink nothing is set aside, however long it lasts", "[aside]") {
     bench one;
     for (std::uint64_t key = 0; key < 20; ++key)
