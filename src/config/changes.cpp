@@ -8,13 +8,6 @@ namespace walrelay::config {
 
 namespace {
 
-const char* kind_of(const sink& one) {
-    if (std::holds_alternative<kafka_sink>(one.kind)) return "kafka";
-    if (std::holds_alternative<http_sink>(one.kind)) return "http";
-    if (std::holds_alternative<stdout_sink>(one.kind)) return "stdout";
-    return "discard";
-}
-
 /// Scheme, host and port, and what follows them.
 std::pair<std::string_view, std::string_view> split_url(std::string_view url) {
     const auto traits = check_url(url);

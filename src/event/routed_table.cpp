@@ -307,20 +307,15 @@ outline routed_table::outline_of(const pgoutput::tuple_view& row) const {
     row_values& values = row_buffer();
     values.load(row, wanted_);
     bool first = true;
+    const auto agree = [&first](std::optional<std::string>& seen_so_far,
+                                std::optional<std::string> said) {
+        const bool same = first || said == seen_so_far;
+        seen_so_far = same ? std::move(said) : std::nullopt;
+    };
     for (const planned_route& route : routes_) {
         if (route.to.empty()) continue;
-        std::optional<std::string> key = text_of(route.key, values);
-        std::optional<std::string> type = text_of(route.type, values);
-        if (first || key == seen.key) {
-            seen.key = std::move(key);
-        } else {
-            seen.key.reset();
-        }
-        if (first || type == seen.type) {
-            seen.type = std::move(type);
-        } else {
-            seen.type.reset();
-        }
+        agree(seen.key, text_of(route.key, values));
+        agree(seen.type, text_of(route.type, values));
         first = false;
     }
     if (!first) return seen;

@@ -35,10 +35,6 @@ std::string temporary_name() {
     return name;
 }
 
-time_point now() {
-    return std::chrono::steady_clock::now();
-}
-
 /// What the server says when a slot can't be made, with what mends it here.
 error explained(postgres::sql_error failure) {
     constexpr const char* too_many_slots = "53400";

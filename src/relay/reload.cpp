@@ -9,7 +9,6 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/post.hpp>
 
-#include "walrelay/relay/link_options.hpp"
 #include "walrelay/relay/relay.hpp"
 #include "walrelay/relay/standby.hpp"
 
@@ -20,10 +19,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr duration window_limit = std::chrono::seconds{10};
-
-time_point now() {
-    return std::chrono::steady_clock::now();
-}
 
 std::string joined(const std::vector<std::string>& parts) {
     std::string text;
@@ -111,9 +106,9 @@ asio::awaitable<void> relay::use_map() {
 /// published; nor if it can't be asked.
 asio::awaitable<void> relay::judge_candidate() {
     if (candidate_->fits) co_return;
-    postgres::connect_options options = link_options(candidate_->model.source, "check");
-    options.timeout = probe_timeout;
-    auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
+    std::string purpose = "check";
+    auto link =
+        co_await open_to_look(loop_.get_executor(), candidate_->model.source, std::move(purpose));
     if (!link) co_return refuse_reload(link.error().what.text());
     auto looked = co_await look_before_start(**link, candidate_->model, candidate_->routes);
     if (const auto* failure = std::get_if<postgres::sql_error>(&looked))

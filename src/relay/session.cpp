@@ -25,10 +25,6 @@ constexpr duration last_record_limit = std::chrono::seconds{2};
 /// under way): asking again at once would only spin.
 constexpr duration shortest_timer = std::chrono::milliseconds{5};
 
-time_point now() {
-    return std::chrono::steady_clock::now();
-}
-
 pgoutput::standby_status to_status(const engine::status_message& told) {
     return {told.written, told.flushed, told.flushed, pg_now(), false};
 }

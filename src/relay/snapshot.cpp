@@ -22,13 +22,6 @@ double seconds(duration span) {
     return std::chrono::duration<double>(span).count();
 }
 
-std::string kind_of(const config::sink& entry) {
-    if (std::holds_alternative<config::kafka_sink>(entry.kind)) return "kafka";
-    if (std::holds_alternative<config::http_sink>(entry.kind)) return "http";
-    if (std::holds_alternative<config::stdout_sink>(entry.kind)) return "stdout";
-    return "discard";
-}
-
 std::string scope_of(engine::stall_info::scope scope) {
     switch (scope) {
         case engine::stall_info::scope::sink:
@@ -133,7 +126,7 @@ void relay::add_sinks(admin::snapshot& shown) const {
         const sink_counters& count = desk_.counters()[index];
         admin::sink_figures figures;
         figures.name = model_.sinks[index].name;
-        figures.kind = kind_of(model_.sinks[index]);
+        figures.kind = config::kind_of(model_.sinks[index]);
         figures.delivered = count.delivered;
         figures.in_flight = lanes.in_flight();
         figures.waiting = lanes.unresolved() - std::min(lanes.unresolved(), lanes.in_flight());

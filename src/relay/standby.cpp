@@ -24,11 +24,18 @@ pgoutput::pg_time pg_now() {
     return pgoutput::pg_time{unix_microseconds() - pgoutput::pg_time{}.unix_microseconds()};
 }
 
+boost::asio::awaitable<postgres::sql_result<std::unique_ptr<postgres::connection>>> open_to_look(
+    boost::asio::any_io_executor executor, const config::source& source, std::string purpose) {
+    postgres::connect_options options = link_options(source, purpose);
+    options.timeout = probe_timeout;
+    auto link = co_await postgres::connection::open(executor, std::move(options));
+    co_return link;
+}
+
 boost::asio::awaitable<bool> server_is_stopping(boost::asio::any_io_executor executor,
                                                 const config::source& source) {
-    postgres::connect_options options = link_options(source, "probe");
-    options.timeout = probe_timeout;
-    const auto probe = co_await postgres::connection::open(executor, std::move(options));
+    std::string purpose = "probe";
+    const auto probe = co_await open_to_look(executor, source, std::move(purpose));
     co_return !probe && engine::server_is_stopping(probe.error().sqlstate);
 }
 

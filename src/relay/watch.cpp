@@ -3,7 +3,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include "walrelay/relay/link_options.hpp"
 #include "walrelay/relay/relay.hpp"
 #include "walrelay/relay/standby.hpp"
 
@@ -14,10 +13,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr duration catalog_period = std::chrono::seconds{10};
-
-time_point now() {
-    return std::chrono::steady_clock::now();
-}
 
 }  // namespace
 
@@ -44,9 +39,8 @@ asio::awaitable<void> relay::look_for_pauses() {
     if (!any_paused || !intake_->rows().paused() || now() - last_pause_look_ < probe_period)
         co_return;
     last_pause_look_ = now();
-    postgres::connect_options options = link_options(model_.source, "check");
-    options.timeout = probe_timeout;
-    auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
+    std::string purpose = "check";
+    auto link = co_await open_to_look(loop_.get_executor(), model_.source, std::move(purpose));
     if (!link) co_return;
     std::string slot = model_.source.slot;
     const auto marks = co_await postgres::read_pauses(**link, std::move(slot));
@@ -82,9 +76,8 @@ asio::awaitable<void> relay::check_catalog() {
         co_return;
     last_catalog_check_ = now();
     publications_checked_at_ = wal_end;
-    postgres::connect_options options = link_options(model_.source, "check");
-    options.timeout = probe_timeout;
-    auto link = co_await postgres::connection::open(loop_.get_executor(), std::move(options));
+    std::string purpose = "check";
+    auto link = co_await open_to_look(loop_.get_executor(), model_.source, std::move(purpose));
     if (!link) co_return;  // the stream itself shows what matters
     auto slot = co_await postgres::read_slot(**link, model_.source.slot);
     if (slot && *slot) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -93,6 +94,13 @@ struct sink {
     std::variant<kafka_sink, http_sink, stdout_sink, discard_sink> kind;
     position at;
 };
+
+/// As the map writes it: kafka, http, stdout or discard.
+[[nodiscard]] inline const char* kind_of(const sink& one) noexcept {
+    constexpr const char* names[] = {"kafka", "http", "stdout", "discard"};
+    static_assert(std::size(names) == std::variant_size_v<decltype(one.kind)>);
+    return names[one.kind.index()];
+}
 
 /// Columns of an insert-only table as an event. Templates may hold {column}; `payload` and
 /// `headers` name one column each.

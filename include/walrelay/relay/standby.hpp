@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -9,6 +11,7 @@
 #include "walrelay/config/model.hpp"
 #include "walrelay/core/clock.hpp"
 #include "walrelay/pgoutput/copy_frame.hpp"
+#include "walrelay/postgres/connection.hpp"
 
 namespace walrelay::relay {
 
@@ -21,11 +24,20 @@ inline constexpr duration probe_period = std::chrono::seconds{3};
 /// seconds. `sender_timeout_ms` is as the server has it: 0 is off.
 [[nodiscard]] duration status_period(std::int64_t sender_timeout_ms);
 
+[[nodiscard]] inline time_point now() {
+    return std::chrono::steady_clock::now();
+}
+
 /// The wall clock, since 1970.
 [[nodiscard]] std::int64_t unix_microseconds();
 
 /// The same for a status.
 [[nodiscard]] pgoutput::pg_time pg_now();
+
+/// A connection for a single look: within probe_timeout, and named after `purpose`.
+[[nodiscard]] boost::asio::awaitable<postgres::sql_result<std::unique_ptr<postgres::connection>>>
+open_to_look(boost::asio::any_io_executor executor, const config::source& source,
+             std::string purpose);
 
 /// A server that stops waits until its walsenders have sent all, for ever where nobody reads on,
 /// and doesn't tell: only a new connection is refused.
