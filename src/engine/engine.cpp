@@ -78,6 +78,13 @@ bool engine::begin(lsn commit_lsn, std::int64_t commit_time_us) {
     return commit_lsn >= ledger_.safe() || planted(bug::resolved_unit_sent_again);
 }
 
+event_slot engine::expect_row() const noexcept {
+    if (!free_deliveries_.empty()) __builtin_prefetch(&pool_[free_deliveries_.back()], 1);
+    if (free_events_.empty()) return static_cast<event_slot>(events_.size());
+    __builtin_prefetch(&events_[free_events_.back()], 1);
+    return free_events_.back();
+}
+
 event_slot engine::track(unit_index unit, std::size_t bytes, std::uint32_t pending) {
     event_slot slot = 0;
     if (free_events_.empty()) {
@@ -259,10 +266,12 @@ void engine::sent_back(attempt_token token) {
 void engine::attempt_ended(attempt_token token, const outcome& seen, time_point now) {
     require(token.slot < pool_.size() && pool_[token.slot].serial == token.serial,
             "I6: the outcome of an attempt that is not the last one");
-    const delivery before = pool_[token.slot];
-    const bool fed = before.stored != 0 && !before.orphaned;
-    const lanes::verdict led_to =
-        sinks_[before.sink].attempt_ended(token.slot, seen, now, random());
+    const delivery& ended = pool_[token.slot];
+    const event_slot slot = ended.event;
+    const std::uint16_t sink = ended.sink;
+    const bool fed = ended.stored != 0 && !ended.orphaned;
+    __builtin_prefetch(&events_[slot], 1);
+    const lanes::verdict led_to = sinks_[sink].attempt_ended(token.slot, seen, now, random());
     switch (led_to) {
         case lanes::verdict::resolved:
             if (fed && !planted(bug::outcome_of_held_row_lost))
@@ -278,10 +287,10 @@ void engine::attempt_ended(attempt_token token, const outcome& seen, time_point 
         case lanes::verdict::waits:
             break;
         case lanes::verdict::halt:
-            if (!sending_is_over()) halted_ = halt_info{before.event, before.sink, seen.reason};
+            if (!sending_is_over()) halted_ = halt_info{slot, sink, seen.reason};
             break;
     }
-    collect(before.sink);
+    collect(sink);
 }
 
 /// A delivery is over: resolved, or forgotten with its stream.

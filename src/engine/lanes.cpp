@@ -78,6 +78,7 @@ std::optional<delivery_index> lanes::next(time_point now) {
 
         delivery_index at = ready_.front();
         ready_.remove(pool_, at);
+        if (!ready_.empty()) __builtin_prefetch(&pool_[ready_.front()], 1);
         if (!targets_.empty() && held_by_target(at, now)) continue;
 
         if (sink_stalled) {

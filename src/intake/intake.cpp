@@ -164,6 +164,7 @@ void intake::on_mark(const pgoutput::row_inserted& row, pgoutput::frame&& receiv
 }
 
 void intake::place(stored_event&& arrived, std::size_t bytes) {
+    store_.expect(decisions_.expect_row());
     const event::routing routed = arrived.plan->decide(arrived.row, placements_);
     switch (routed.what) {
         case event::routing::verdict::discarded:

@@ -252,8 +252,11 @@ void dispatcher::ended(std::size_t sink, engine::attempt_token token,
 }
 
 void dispatcher::free_released() {
-    for (const engine::event_slot slot : engine_->take_released())
-        store_.release(slot);
+    const std::span<const engine::event_slot> released = engine_->take_released();
+    for (std::size_t i = 0; i < released.size(); ++i) {
+        if (i + 1 < released.size()) store_.expect(released[i + 1]);
+        store_.release(released[i]);
+    }
 }
 
 void dispatcher::stream_lost() {
@@ -285,6 +288,16 @@ event_name dispatcher::name_of(engine::event_slot slot, std::size_t sink) const 
 void dispatcher::on_outcome(std::size_t sink, engine::attempt_token token,
                             engine::outcome&& outcome) {
     ended(sink, token, outcome, std::chrono::steady_clock::now());
+}
+
+void dispatcher::on_delivered(std::size_t sink, std::span<const engine::attempt_token> tokens) {
+    constexpr std::size_t ahead = 4;
+    static const engine::outcome delivered{engine::outcome_class::delivered};
+    const time_point now = std::chrono::steady_clock::now();
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        if (i + ahead < tokens.size()) engine_->expect_outcome(tokens[i + ahead]);
+        ended(sink, tokens[i], delivered, now);
+    }
 }
 
 void dispatcher::settled(std::size_t) {

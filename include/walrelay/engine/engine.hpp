@@ -84,6 +84,10 @@ public:
     /// them again could leave an older record as the last of its key, as the next acknowledgement
     /// covers them all.
     [[nodiscard]] bool begin(lsn commit_lsn, std::int64_t commit_time_us);
+
+    /// The slot that the next row would take. Its memory is fetched ahead, since with a full window
+    /// none of it is near the processor.
+    [[nodiscard]] event_slot expect_row() const noexcept;
     /// One row of the open unit, to be delivered to each of `placements` (at least one). Nothing:
     /// the store has it, and the caller need not keep it. `place` grows from call to call.
     std::optional<event_slot> add(std::size_t bytes, stream_place place,
@@ -129,6 +133,11 @@ public:
     void set_paused(std::size_t sink, bool paused) noexcept { sinks_[sink].set_paused(paused); }
 
     void attempt_ended(attempt_token token, const outcome& seen, time_point now);
+
+    /// Fetches ahead what attempt_ended() will look at.
+    void expect_outcome(attempt_token token) const noexcept {
+        if (token.slot < pool_.size()) __builtin_prefetch(&pool_[token.slot], 1);
+    }
 
     /// Slots whose event was resolved or forgotten since the last call: the caller frees what it
     /// keeps. Only from then on are they used again. Good until the next call.

@@ -15,7 +15,7 @@
 namespace walrelay::intake {
 
 /// A row with the buffer that brought it. `row` points into the buffer, which stays where it is.
-struct stored_event {
+struct alignas(64) stored_event {
     pgoutput::frame frame;                 ///< none for a message
     std::unique_ptr<std::byte[]> message;  ///< what message_row made, or the store gave
     pgoutput::tuple_view row;
@@ -31,6 +31,11 @@ struct stored_event {
 /// Slots are the engine's; a slot's contents are freed when the engine releases it.
 class event_store {
 public:
+    /// The processor fetches a slot's memory meanwhile: of a full window none of it is near.
+    void expect(engine::event_slot slot) const noexcept {
+        if (slot < events_.size()) __builtin_prefetch(&events_[slot], 1);
+    }
+
     void put(engine::event_slot slot, stored_event&& stored) {
         if (slot >= events_.size()) events_.resize(slot + 1);
         events_[slot] = std::move(stored);

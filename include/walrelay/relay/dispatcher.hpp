@@ -113,6 +113,7 @@ public:
 
     void on_outcome(std::size_t sink, engine::attempt_token token,
                     engine::outcome&& outcome) override;
+    void on_delivered(std::size_t sink, std::span<const engine::attempt_token> tokens) override;
     void settled(std::size_t sink) override;
     void on_notice(std::size_t sink, std::string notice) override;
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "walrelay/engine/outcome.hpp"
@@ -32,6 +33,13 @@ public:
     virtual ~listener() = default;
     virtual void on_outcome(std::size_t sink, engine::attempt_token token,
                             engine::outcome&& outcome) = 0;
+
+    /// The same for several, all of them delivered.
+    virtual void on_delivered(std::size_t sink, std::span<const engine::attempt_token> tokens) {
+        for (const engine::attempt_token token : tokens)
+            on_outcome(sink, token, {.what = engine::outcome_class::delivered});
+    }
+
     /// After a group of outcomes, and whenever a sink that was full may have room again.
     virtual void settled(std::size_t sink) = 0;
     /// Something that concerns the sink as a whole, for the log and readiness: "all brokers are

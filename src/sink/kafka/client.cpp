@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/post.hpp>
 #include <cerrno>
@@ -227,15 +228,22 @@ bool client::serve_portion() {
             --left;
             continue;
         }
-        const rd_kafka_message_t* report = nullptr;
-        while (left > 0 && (report = rd_kafka_event_message_next(event_.get())) != nullptr) {
-            --pending_;
-            --left;
-            told_.on_report(*report);
-        }
-        if (left > 0) event_.reset();
+        const std::size_t most = std::min<std::size_t>(reports_at_once, left);
+        const std::size_t count = serve_reports(*event_, most);
+        left -= static_cast<int>(count);
+        if (count < most) event_.reset();
     }
     return true;
+}
+
+std::size_t client::serve_reports(rd_kafka_event_t& event, std::size_t most) {
+    std::array<const rd_kafka_message_t*, reports_at_once> reports;
+    std::size_t count = 0;
+    while (count < most && (reports[count] = rd_kafka_event_message_next(&event)) != nullptr)
+        ++count;
+    pending_ -= count;
+    if (count > 0) told_.on_reports({reports.data(), count});
+    return count;
 }
 
 void client::serve_other(rd_kafka_event_t& event) {

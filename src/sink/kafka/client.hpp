@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -24,12 +25,14 @@ namespace walrelay::sink::kafka {
 /// thread.
 class client {
 public:
+    static constexpr std::size_t reports_at_once = 64;
+
     /// Told from a turn of the loop, never from inside a call to the client.
     class observer {
     public:
-        /// A record is done with, once for each that produce() took. The report is good during the
-        /// call.
-        virtual void on_report(const rd_kafka_message_t& report) = 0;
+        /// Records are done with, each that produce() took once: at most reports_at_once, good
+        /// during the call.
+        virtual void on_reports(std::span<const rd_kafka_message_t* const> reports) = 0;
         /// Something that is not about one record: a broker, authentication, a fatal error
         /// (_FATAL).
         virtual void on_error(rd_kafka_resp_err_t code, std::string_view text) = 0;
@@ -96,6 +99,7 @@ private:
     void wait();
     void serve();
     [[nodiscard]] bool serve_portion();
+    std::size_t serve_reports(rd_kafka_event_t& event, std::size_t most);
     void serve_other(rd_kafka_event_t& event);
     void serve_log(rd_kafka_event_t& event);
     void serve_limits(rd_kafka_event_t& event);

@@ -1,6 +1,7 @@
 #include "kafka_sink.hpp"
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <utility>
@@ -151,16 +152,30 @@ admission kafka_sink::wait_for_room() noexcept {
     return admission::full;
 }
 
-void kafka_sink::on_report(const rd_kafka_message_t& report) {
+void kafka_sink::on_reports(std::span<const rd_kafka_message_t* const> reports) {
     reported_ = true;
-    const auto token = engine::attempt_token::unpack(
-        static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(report._private)));
-    if (report.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    std::array<engine::attempt_token, client::reports_at_once> delivered;
+    std::size_t count = 0;
+    const auto tell_delivered = [&] {
+        if (count == 0) return;
         if (trouble_.any()) trouble_.over();
         deaths_ = 0;
-        events_.on_outcome(index_, token, {.what = outcome_class::delivered});
-        return;
+        events_.on_delivered(index_, {delivered.data(), std::exchange(count, 0)});
+    };
+    for (const rd_kafka_message_t* report : reports) {
+        const auto token = engine::attempt_token::unpack(
+            static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(report->_private)));
+        if (report->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            delivered[count++] = token;
+            continue;
+        }
+        tell_delivered();  // outcomes are told in the order of the reports
+        tell_failure(*report, token);
     }
+    tell_delivered();
+}
+
+void kafka_sink::tell_failure(const rd_kafka_message_t& report, engine::attempt_token token) {
     const bool given_up = report.err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
                           report.err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
     engine::outcome outcome = given_up && phase_ == phase::dying

@@ -57,12 +57,13 @@ private:
         replacing,  ///< there is no client
     };
 
-    void on_report(const rd_kafka_message_t& report) override;
+    void on_reports(std::span<const rd_kafka_message_t* const> reports) override;
     void on_error(rd_kafka_resp_err_t code, std::string_view text) override;
     void on_topic_limit(std::string_view topic, std::size_t bytes) override;
     void on_partitions_changed(std::string_view text) override;
     void on_turn_end() override;
 
+    void tell_failure(const rd_kafka_message_t& report, engine::attempt_token token);
     void something_is_wrong(std::string text);
     void no_broker_answers(const std::string& cause);
     void explain_size(const rd_kafka_message_t& report, engine::outcome& outcome);
