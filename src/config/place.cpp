@@ -6,6 +6,7 @@
 #include "nearest_name.hpp"
 #include "quantity.hpp"
 #include "walrelay/core/escape.hpp"
+#include "walrelay/core/joined.hpp"
 
 namespace walrelay::config {
 
@@ -26,15 +27,6 @@ std::string_view name_of(node_kind kind) {
             return "a map";
     }
     return "";
-}
-
-std::string joined(std::span<const std::string_view> names) {
-    std::string text;
-    for (const std::string_view name : names) {
-        if (!text.empty()) text += ", ";
-        text += name;
-    }
-    return text;
 }
 
 }  // namespace
@@ -174,7 +166,7 @@ void place::read_size(std::uint64_t& out, std::uint64_t least, std::uint64_t mos
 
 std::optional<std::size_t> place::choice(std::initializer_list<std::string_view> allowed,
                                          std::initializer_list<std::string_view> later) const {
-    const std::string names = joined({allowed.begin(), allowed.size()});
+    const std::string names = joined(allowed);
     const std::string expected = (allowed.size() > 1 ? "one of " : "") + names;
     const auto value = text(expected);
     if (!value) return std::nullopt;

@@ -160,8 +160,8 @@ void engine::block(lane_ref lane) {
     sinks_[lane.sink].block(lane.lane);
 }
 
-void engine::leave(lane_ref lane) {
-    sinks_[lane.sink].leave(lane.lane);
+void engine::no_room(lane_ref lane) {
+    sinks_[lane.sink].no_room(lane.lane);
 }
 
 void engine::load_done() {

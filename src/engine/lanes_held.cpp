@@ -242,7 +242,7 @@ void lanes::feed(delivery_index at, stream_place place) {
 void lanes::loaded(lane_key key) {
     lane& own = lanes_.at(key);
     held_part& part = *own.held;
-    if (std::exchange(part.left, false)) return load_failed(key);
+    if (std::exchange(part.found_no_room, false)) return load_failed(key);
     part.loading = false;
     if (part.overtaken) unload(own);
     count_in_memory(own);

@@ -9,6 +9,7 @@
 
 #include "routed_table.hpp"
 #include "walrelay/core/escape.hpp"
+#include "walrelay/core/joined.hpp"
 #include "walrelay/core/type_oid.hpp"
 
 namespace walrelay::event {
@@ -211,20 +212,10 @@ private:
     std::vector<std::string> faults_;
 };
 
-std::string joined(const std::vector<std::string>& texts, std::string_view between) {
-    std::string out;
-    for (const std::string& text : texts) {
-        if (!out.empty()) out += between;
-        out += text;
-    }
-    return out;
-}
-
 /// The first columns of the table, for a reader who mistyped one.
 std::string columns_hint(const pgoutput::relation& table) {
     if (table.schema.empty()) {
-        return "correct the route; a message has " +
-               joined({outbox_columns.begin(), outbox_columns.end()}, ", ");
+        return "correct the route; a message has " + joined(outbox_columns);
     }
     constexpr std::size_t shown = 20;
     std::vector<std::string> names;
@@ -232,7 +223,7 @@ std::string columns_hint(const pgoutput::relation& table) {
         names.push_back(printable(table.columns[i].name));
     }
     if (table.columns.size() > shown) names.push_back("…");
-    return "correct the route or add the column; the table has " + joined(names, ", ");
+    return "correct the route or add the column; the table has " + joined(names);
 }
 
 }  // namespace

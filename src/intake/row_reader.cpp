@@ -83,7 +83,7 @@ void feed_rows(engine::engine& decisions, event_store& events, row_reader& reade
         const engine::aside_load& load = asked.lanes.at(one.lane);
         const engine::lane_ref lane{load.sink, load.lane};
         if (one.left) {
-            decisions.leave(lane);
+            decisions.no_room(lane);
             continue;
         }
         if (one.blocks) {

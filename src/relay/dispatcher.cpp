@@ -92,14 +92,15 @@ void dispatcher::replace_sinks(sinks fresh, time_point now) {
         if (!has_options(model_.sinks[index])) {
             fresh[index].reset();
         } else if (sinks_[index]->order() == sink::ordering::serial) {
-            use(index, std::move(fresh[index]), now);
+            put_in_place(index, std::move(fresh[index]), now);
         }
     }
     successors_ = std::move(fresh);
     successors_wait_until_ = now + natural_end;
 }
 
-void dispatcher::use(std::size_t index, std::unique_ptr<sink::sink> fresh, time_point now) {
+void dispatcher::put_in_place(std::size_t index, std::unique_ptr<sink::sink> fresh,
+                              time_point now) {
     retired_.emplace_back(index, std::exchange(sinks_[index], std::move(fresh)));
     counters_[index].notice.clear();
     engine_->probe_now(index, now);
@@ -113,7 +114,7 @@ void dispatcher::change_over(time_point now) {
             ++left;
             if (now >= successors_wait_until_) sinks_[index]->purge();
         } else {
-            use(index, std::move(successors_[index]), now);
+            put_in_place(index, std::move(successors_[index]), now);
         }
     }
     if (left == 0) successors_.clear();

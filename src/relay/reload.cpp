@@ -9,6 +9,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/post.hpp>
 
+#include "walrelay/core/joined.hpp"
 #include "walrelay/relay/relay.hpp"
 #include "walrelay/relay/standby.hpp"
 
@@ -19,13 +20,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr duration window_limit = std::chrono::seconds{10};
-
-std::string joined(const std::vector<std::string>& parts) {
-    std::string text;
-    for (const std::string& part : parts)
-        text += (text.empty() ? "" : "; ") + part;
-    return text;
-}
 
 }  // namespace
 
@@ -49,7 +43,7 @@ void relay::reload() {
     config::changes changes = config::compare(model_, *fresh);
     if (!changes.need_restart.empty()) {
         return refuse_reload("what has changed needs a restart of walrelay: " +
-                             joined(changes.need_restart));
+                             joined(changes.need_restart, "; "));
     }
     auto routes = event::router::make(*fresh);
     if (!routes) return refuse_reload(routes.error().text());
@@ -94,7 +88,7 @@ void relay::use_settings() {
 /// Between two streams.
 asio::awaitable<void> relay::use_map() {
     co_await judge_candidate();
-    if (!candidate_ || !candidate_->fits) co_return;
+    if (!candidate_ || !candidate_->approved) co_return;
     model_ = std::move(candidate_->model);
     routes_.emplace(std::move(candidate_->routes));
     desk_.begin_anew(std::move(candidate_->sinks));
@@ -105,7 +99,7 @@ asio::awaitable<void> relay::use_map() {
 /// Does the server fit? Not where a table is published that has no route, or a route's table is not
 /// published; nor if it can't be asked.
 asio::awaitable<void> relay::judge_candidate() {
-    if (candidate_->fits) co_return;
+    if (candidate_->approved) co_return;
     std::string purpose = "check";
     auto link =
         co_await open_to_look(loop_.get_executor(), candidate_->model.source, std::move(purpose));
@@ -118,7 +112,7 @@ asio::awaitable<void> relay::judge_candidate() {
     const auto& unpublished = std::get<server_facts>(looked).unpublished;
     if (unpublished && unpublished->text() != trouble_)
         co_return refuse_reload(unpublished->text());
-    candidate_->fits = true;
+    candidate_->approved = true;
 }
 
 /// True: the stream is to be left, and the new map begins; everything that was read is delivered

@@ -157,12 +157,12 @@ public:
     /// To a change_request: all is durable.
     void changes_done();
     /// To a load_request: for each row of each lane, oldest first, one of feed() and refuse_row();
-    /// block() where the next row is parked and holds its key; leave() for a lane that has rows
+    /// block() where the next row is parked and holds its key; no_room() for a lane that has rows
     /// of which there was room for none; then load_done().
     event_slot feed(const aside_row& row);
     void refuse_row(lane_ref lane, aside_id id, std::string reason);
     void block(lane_ref lane);
-    void leave(lane_ref lane);
+    void no_room(lane_ref lane);
     void load_done();
     /// To a mark_request: applied, durably. `touched`: the lanes whose rows it changed.
     void mark_done(std::span<const lane_ref> touched);

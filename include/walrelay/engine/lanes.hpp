@@ -141,7 +141,7 @@ public:
     void block(lane_key key) { lanes_.at(key).held->waits_for_operator = true; }
 
     /// The lane that is being read has rows, but there was no room for one: it is read later.
-    void leave(lane_key key) { lanes_.at(key).held->left = true; }
+    void no_room(lane_key key) { lanes_.at(key).held->found_no_room = true; }
 
     void loaded(lane_key key);
     /// It could not be read: next_load() gives it again.
@@ -203,7 +203,7 @@ private:
         bool waits_for_operator = false;
         bool queued = false;            ///< in load_queue_
         bool loading = false;           ///< being read
-        bool left = false;              ///< without having been given a row
+        bool found_no_room = false;     ///< for its next row
         bool in_memory = false;         ///< counted in loaded_lanes_
         std::deque<stream_place> puts;  ///< of deliveries on their way to the store
         std::uint32_t changes = 0;      ///< outcomes on their way there

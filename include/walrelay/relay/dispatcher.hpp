@@ -120,7 +120,7 @@ public:
 private:
     void pump_sink(std::size_t index, time_point now);
     void change_over(time_point now);
-    void use(std::size_t index, std::unique_ptr<sink::sink> fresh, time_point now);
+    void put_in_place(std::size_t index, std::unique_ptr<sink::sink> fresh, time_point now);
     void retire(std::size_t index, sink::sink& old);
     void bury(std::size_t index, std::unique_ptr<sink::sink> old);
     void ended(std::size_t sink, engine::attempt_token token, const engine::outcome& outcome,

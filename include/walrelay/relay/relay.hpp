@@ -92,7 +92,7 @@ private:
         event::router routes;
         dispatcher::sinks sinks;
         config::changes changes;
-        bool fits = false;  ///< the server was asked
+        bool approved = false;  ///< by the server, which was asked
     };
 
     void reload();

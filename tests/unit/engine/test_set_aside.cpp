@@ -218,7 +218,7 @@ TEST_CASE("a held key that no room was left for waits for its turn behind the ot
     const auto first = one.asked<engine::load_request>();
     REQUIRE(first.lanes.size() == 2);
     one.decisions.feed({0, first.lanes[0].lane, 7, {lsn{50}, 0, 0}, 0, 10, 1});
-    one.decisions.leave({0, first.lanes[1].lane});
+    one.decisions.no_room({0, first.lanes[1].lane});
     one.decisions.load_done();
     CHECK(one.decisions.sink(0).held_lanes() == 2);
     CHECK(one.decisions.sink(0).loaded_lanes() == 1);
