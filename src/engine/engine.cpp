@@ -243,7 +243,7 @@ bool engine::wants_rows() {
 
 std::optional<engine::attempt> engine::next(std::size_t sink, time_point now) {
     if (sending_is_over() && !planted(bug::halt_ignored)) return std::nullopt;
-    if (replay_events() >= options_.replay_events / 2) look_for_pinning(sink, now);
+    if (replay_events() >= options_.replay_events / 2) look_for_pinning(sink);
     const std::optional<delivery_index> at = sinks_[sink].next(now);
     if (!at) return std::nullopt;
     const delivery& one = pool_[*at];
@@ -251,10 +251,10 @@ std::optional<engine::attempt> engine::next(std::size_t sink, time_point now) {
 }
 
 /// Whether a lane of this sink keeps all that was read since from being recorded.
-void engine::look_for_pinning(std::size_t sink, time_point now) {
+void engine::look_for_pinning(std::size_t sink) {
     const delivery_index at = sinks_[sink].oldest();
     if (at != no_delivery && ledger_.oldest(events_[pool_[at].event].unit))
-        sinks_[sink].suspect_of_pinning(at, now);
+        sinks_[sink].suspect_of_pinning(at);
 }
 
 void engine::sent_back(attempt_token token) {

@@ -13,7 +13,6 @@ namespace {
 constexpr std::uint32_t rows_of_a_flowing_lane = 64;
 /// Of a lane that made room for others: reading it again costs a look into the store.
 constexpr duration shortest_absence = std::chrono::seconds{5};
-constexpr duration slow_attempt = std::chrono::milliseconds{100};
 
 }  // namespace
 
@@ -81,9 +80,12 @@ void lanes::departed(delivery_index at, const aside_put_answer& there) {
 
 // ---- which lanes
 
+bool lanes::fills_limit(const lane& one) const noexcept {
+    return one.events.size() >= options_.heavy_events || one.bytes >= options_.heavy_bytes;
+}
+
 bool lanes::heavy(const lane& one) const noexcept {
-    return one.pins || one.events.size() >= options_.heavy_events ||
-           one.bytes >= options_.heavy_bytes;
+    return one.pins || fills_limit(one);
 }
 
 /// Others have succeeded since the last failure of this lane; or since its first one, and none but
@@ -98,15 +100,12 @@ void lanes::note_weight(lane_key key, lane& own) {
     if (std::find(heavy_.begin(), heavy_.end(), key) == heavy_.end()) heavy_.push_back(key);
 }
 
-/// What is oldest in a fast drain only has its turn: it neither fails nor is slow.
-void lanes::suspect_of_pinning(delivery_index at, time_point now) {
+void lanes::suspect_of_pinning(delivery_index at) {
     if (!options_.holds || !pool_[at].in_lane || pool_[at].now == delivery::state::leaving) return;
     lane& own = lane_of(at);
     if (own.held || own.events.front() != at) return;
-    const bool slow = own.in_flight > 0 && now - own.started_at >= slow_attempt;
-    if (own.failures == 0 && !slow) return;
     own.pins = true;
-    note_weight(pool_[at].lane_of, own);
+    if (own.failures > 0) note_weight(pool_[at].lane_of, own);
 }
 
 /// A lane that makes up half of a limit need not wait to show that it fails still, once others have

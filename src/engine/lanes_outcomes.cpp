@@ -7,6 +7,12 @@
 
 namespace walrelay::engine {
 
+namespace {
+
+constexpr duration slow_attempt = std::chrono::milliseconds{100};
+
+}  // namespace
+
 attempt_history lanes::history_of(delivery_index at, time_point now) const {
     const delivery& one = pool_[at];
     attempt_history known;
@@ -152,8 +158,11 @@ void lanes::resolve(delivery_index at, time_point now) {
     const lane_key key = pool_[at].lane_of;
     lane& own = lane_of(at);
     if (own.held) ++own.held->changes;
-    const bool alone_too_much =
-        options_.holds && !own.held && heavy(own) && lane_successes_.beside(key) > own.started_at;
+    // What is oldest in a fast drain only has its turn: it isn't slow.
+    const bool slow = now - own.started_at >= slow_attempt;
+    const bool alone_too_much = options_.holds && !own.held &&
+                                (fills_limit(own) || (own.pins && slow)) &&
+                                lane_successes_.beside(key) > own.started_at;
     leave_lane(at);
     take_out(at);
     // Merely slow, and its events fill a limit while others flow.

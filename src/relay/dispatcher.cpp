@@ -17,6 +17,8 @@ namespace {
 /// So long what is on the wire may end by itself.
 constexpr duration natural_end = std::chrono::seconds{10};
 
+const engine::outcome delivered{engine::outcome_class::delivered};
+
 /// A broker that refuses a record has already taken its successors: where those of its key must
 /// stay behind, one of them is in flight at a time.
 bool keeps_keys_behind(const config::model& model, std::size_t sink) {
@@ -185,7 +187,6 @@ bool dispatcher::moves(time_point now, duration limit) const noexcept {
 }
 
 void dispatcher::pump_sink(std::size_t index, time_point now) {
-    static const engine::outcome delivered{engine::outcome_class::delivered};
     engine::outcome refusal;
     while (true) {
         const bool waits = !successors_.empty() && successors_[index];
@@ -293,7 +294,6 @@ void dispatcher::on_outcome(std::size_t sink, engine::attempt_token token,
 
 void dispatcher::on_delivered(std::size_t sink, std::span<const engine::attempt_token> tokens) {
     constexpr std::size_t ahead = 4;
-    static const engine::outcome delivered{engine::outcome_class::delivered};
     const time_point now = std::chrono::steady_clock::now();
     for (std::size_t i = 0; i < tokens.size(); ++i) {
         if (i + ahead < tokens.size()) engine_->expect_outcome(tokens[i + ahead]);

@@ -240,7 +240,7 @@ private:
     delivery_index make_delivery(const delivery& made);
     [[nodiscard]] bool resolved_before(std::span<const aside_entry> rows, stream_place place,
                                        const event::placement& to) const;
-    void look_for_pinning(std::size_t sink, time_point now);
+    void look_for_pinning(std::size_t sink);
     void settle(delivery_index at);
     void settle_event(event_slot slot);
     std::uint64_t random() noexcept;

@@ -168,7 +168,7 @@ public:
 
     /// The lane of this delivery holds the relay's limits: it is looked at as if it were half of
     /// one.
-    void suspect_of_pinning(delivery_index at, time_point now);
+    void suspect_of_pinning(delivery_index at);
 
     // ---- overview
 
@@ -203,7 +203,7 @@ private:
         bool waits_for_operator = false;
         bool queued = false;            ///< in load_queue_
         bool loading = false;           ///< being read
-        bool found_no_room = false;     ///< for its next row
+        bool found_no_room = false;     ///< for any of its rows
         bool in_memory = false;         ///< counted in loaded_lanes_
         std::deque<stream_place> puts;  ///< of deliveries on their way to the store
         std::uint32_t changes = 0;      ///< outcomes on their way there
@@ -312,6 +312,7 @@ private:
               std::string reason = {});
     void hold_gated(std::uint64_t target, time_point now, time_point failed_before);
     void retry_heavy(time_point now);
+    [[nodiscard]] bool fills_limit(const lane& one) const noexcept;
     [[nodiscard]] bool heavy(const lane& one) const noexcept;
     [[nodiscard]] bool others_flow_beside(lane_key key, const lane& own) const;
     void note_weight(lane_key key, lane& own);

@@ -238,9 +238,7 @@ bool client::serve_portion() {
 
 std::size_t client::serve_reports(rd_kafka_event_t& event, std::size_t most) {
     std::array<const rd_kafka_message_t*, reports_at_once> reports;
-    std::size_t count = 0;
-    while (count < most && (reports[count] = rd_kafka_event_message_next(&event)) != nullptr)
-        ++count;
+    const std::size_t count = rd_kafka_event_message_array(&event, reports.data(), most);
     pending_ -= count;
     if (count > 0) told_.on_reports({reports.data(), count});
     return count;

@@ -94,6 +94,7 @@ public:
                     engine::outcome&& outcome) override {
         CHECK(sink == 7);
         outcomes[token.packed()].push_back(std::move(outcome));
+        order.push_back(token.slot);
         ++told;
         ++in_turn;
         largest_turn = std::max(largest_turn, in_turn);
@@ -123,6 +124,7 @@ public:
     [[nodiscard]] bool each_once() const { return outcomes.size() == told; }
 
     std::map<std::uint64_t, std::vector<engine::outcome>> outcomes;
+    std::vector<std::uint32_t> order;  ///< the slots, as they were told
     std::size_t told = 0;
     std::size_t settles = 0;
     std::size_t in_turn = 0;
