@@ -28,6 +28,7 @@ struct alignas(64) stored_event {
     bool redriven = false;       ///< an operator wished it to be sent again
     std::unique_ptr<mark> wish;  ///< of a row of walrelay.redrive; then there is no plan
 };
+
 static_assert(sizeof(stored_event) == 2 * alignof(stored_event));
 
 /// Slots are the engine's; a slot's contents are freed when the engine releases it.

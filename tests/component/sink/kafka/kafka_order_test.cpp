@@ -86,9 +86,8 @@ TEST_CASE(
     constexpr std::size_t total = 3'000;
     mock_cluster cluster;
     cluster.create_topic("orders", 1);
-    kafka_fixture relay(
-        cluster.bootstraps(),
-        {{"batch.num.messages", "50"}, {"linger.ms", "0"}, one_request_at_a_time});
+    kafka_fixture relay(cluster.bootstraps(),
+                        {{"batch.num.messages", "50"}, {"linger.ms", "0"}, one_request_at_a_time});
     resender rows(relay, "orders");
     rows.send(500);
     REQUIRE(relay.run_until([&] { return relay.heard.told > 100; }));
@@ -169,9 +168,8 @@ TEST_CASE("the answer to an attempt that was given up says nothing about the nex
 TEST_CASE("outcomes are told in the order of the records, whatever they are", "[kafka]") {
     mock_cluster cluster;
     cluster.create_topic("orders", 1);
-    kafka_fixture relay(
-        cluster.bootstraps(),
-        {{"batch.num.messages", "20"}, {"linger.ms", "0"}, one_request_at_a_time});
+    kafka_fixture relay(cluster.bootstraps(),
+                        {{"batch.num.messages", "20"}, {"linger.ms", "0"}, one_request_at_a_time});
     const auto send = [&](int count) {
         while (count-- > 0)
             REQUIRE(relay.send(kafka_fixture::record("orders", "k", "{}")) == admission::pending);
