@@ -9,6 +9,7 @@ import statistics
 
 import backlog
 import drains
+from bench import note
 
 
 @contextlib.contextmanager
@@ -23,6 +24,11 @@ def binary(path):
             os.environ.pop("WALRELAY_BIN", None)
         else:
             os.environ["WALRELAY_BIN"] = before
+
+
+def in_turn(this, other, number):
+    """Who runs first also gets what the run before it left behind: they change with each round."""
+    return (this, other) if number % 2 == 0 else (other, this)
 
 
 def compare(bench, path):
@@ -40,17 +46,15 @@ def compare(bench, path):
 
         def run(sink, other):
             with binary(other):
-                return into[sink]()
+                return into[sink]().rate
 
-        contenders = {
-            (sink, which): lambda sink=sink, other=other: run(sink, other)
-            for sink in into
-            for which, other in (("this", None), ("other", path))
-        }
         ratios = {sink: [] for sink in into}
-        for results in bench.turns(contenders):
+        for number in range(bench.rounds):
             for sink, found in ratios.items():
-                found.append(results[sink, "this"].rate / results[sink, "other"].rate)
+                rates = [run(sink, other) for other in in_turn(None, path, number)]
+                this, that = in_turn(*rates, number)
+                found.append(this / that)
+                note(f"{name} into {sink}: {this:,.0f} rows/s, the other {that:,.0f}")
         source.drop()
         for sink, found in ratios.items():
             runs = " ".join(f"{ratio:.2f}" for ratio in sorted(found))
