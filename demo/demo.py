@@ -18,6 +18,7 @@ source_folder = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(source_folder / "tests" / "e2e"))
 
 from support.cluster import Cluster  # noqa: E402
+from support.processes import free_port  # noqa: E402
 from support.receiver import Receiver  # noqa: E402
 from support.relay import Relay, binary, run_command  # noqa: E402
 from support.wait import until  # noqa: E402
@@ -128,6 +129,7 @@ class Tail:
 
 def settings(cluster, url):
     return {
+        "admin": {"listen": f"127.0.0.1:{free_port()}"},  # a test's own has a token
         "source": {
             "conninfo": cluster.dsn("shop", "walrelay", socket=True),
             "slot": "walrelay",

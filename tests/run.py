@@ -21,6 +21,10 @@ import time
 import xml.etree.ElementTree
 
 source_folder = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(source_folder / "tests" / "e2e"))
+
+from support import canary  # noqa: E402
+
 results_folder = source_folder / "build" / "test-results"
 program_timeout = 900
 full_seeds = 20000
@@ -84,6 +88,9 @@ def run_program(preset, name, command, properties):
         outcome.passed, outcome.failed = count(done.stdout, done.returncode)
         if done.returncode:
             outcome.output += f"\n{name}: exit {done.returncode}\n"
+        elif canary.is_in(done.stdout):  # which some of them give as a password
+            outcome.failed = 1
+            outcome.output += f"\n{name}: a secret is shown\n"
     except subprocess.TimeoutExpired as error:
         outcome.failed = 1
         outcome.output = (error.stdout or b"").decode(

@@ -1,14 +1,18 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <charconv>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include <CLI/CLI.hpp>
 
 #include "walrelay/cli/commands.hpp"
+#include "walrelay/core/escape.hpp"
 
 namespace walrelay::cli {
 
@@ -35,12 +39,37 @@ void occupy_standard_descriptors() {
     }
 }
 
+/// The server would refuse it, without saying which option it came from.
+CLI::Validator utf8_text() {
+    return {[](std::string& text) -> std::string {
+                return is_utf8(text) ? "" : "a text in UTF-8 is expected";
+            },
+            ""};
+}
+
+/// In decimal digits alone: CLI11 would read 010 as eight and 0x10 as sixteen.
+CLI::Validator whole_number() {
+    return {[](std::string& text) -> std::string {
+                std::int64_t value = 0;
+                const char* const end = text.data() + text.size();
+                const auto [read_to, fault] = std::from_chars(text.data(), end, value);
+                if (fault == std::errc{} && read_to == end && text.front() != '0' && value > 0)
+                    return "";
+                return "a whole number from 1 on is expected, not \"" + printable(text) + '"';
+            },
+            ""};
+}
+
 void add_selectors(CLI::App& command, parked_selection& which) {
-    command.add_option("--key", which.key, "only events of this key");
-    command.add_option("--since", which.since,
-                       "only those set aside since then: 30m, 2h, 3d, or a time");
-    command.add_option("--error", which.error, "only those whose error is like this; * and ?");
-    command.add_option("--sink", which.sink, "only those of this sink; none: no route took them");
+    command.add_option("--key", which.key, "only events of this key")->check(utf8_text());
+    command
+        .add_option("--since", which.since,
+                    "only those set aside since then: 30m, 2h, 3d, or a time")
+        ->check(utf8_text());
+    command.add_option("--error", which.error, "only those whose error is like this; * and ?")
+        ->check(utf8_text());
+    command.add_option("--sink", which.sink, "only those of this sink; none: no route took them")
+        ->check(utf8_text());
 }
 
 /// walrelay parked list|show|redrive|drop, pause and resume.
@@ -61,10 +90,12 @@ public:
             add_output(*one, format);
         add_selectors(*list_, listing_.which);
         list_->add_flag("--all", listing_.which.all, "also what is delivered and dropped");
-        list_->add_option("--limit", listing_.limit, "how many rows")->capture_default_str();
-        show_->add_option("id", shown_, "as list shows it")->required();
+        list_->add_option("--limit", listing_.limit, "how many rows")
+            ->capture_default_str()
+            ->check(whole_number());
+        show_->add_option("id", shown_, "as list shows it")->required()->check(whole_number());
         for (CLI::App* const one : {redrive_, drop_}) {
-            one->add_option("ids", marks_.which.ids, "as list shows them");
+            one->add_option("ids", marks_.which.ids, "as list shows them")->check(whole_number());
             add_selectors(*one, marks_.which);
             one->add_flag("--all", marks_.which.all, "all that are parked");
             one->add_flag("--held", marks_.which.held, "also those that wait behind others");
@@ -136,7 +167,7 @@ int parse_and_run(int argc, char** argv) {
     add_config(*tail_command, common, true);
     add_output(*tail_command, format);
     tail_command->add_option("--count", tail_flags.count, "end after so many events")
-        ->check(CLI::PositiveNumber);
+        ->check(whole_number());
     operator_commands operators{app, common, format};
 
     try {

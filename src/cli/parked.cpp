@@ -47,6 +47,15 @@ exit_code failed(const sql_error& failure) {
     return unreachable ? exit_code::postgres_out_of_reach : exit_code::configuration;
 }
 
+/// The server reads the time of --since; all else that it is given is well-formed.
+exit_code failed(const sql_error& failure, const parked_selection& which) {
+    if (!which.since || !failure.sqlstate.starts_with("22")) return failed(failure);
+    return refused(
+        "--since: a duration (90s, 30m, 2h, 3d; up to 999999) or a time "
+        "(2026-01-31 12:00) is expected, not \"" +
+        printable(*which.since) + "\"");
+}
+
 using work = std::function<asio::awaitable<exit_code>(connection&, const config::model&)>;
 
 /// Reads the file, connects as it says, and runs the work.
@@ -138,7 +147,7 @@ asio::awaitable<exit_code> mark(connection& link, const config::model& model,
             complain("row " + std::to_string(one.id) + " " + printable(one.why));
     }
     const auto marked = co_await write_marks(link, slot, what);
-    if (!marked) co_return failed(marked.error());
+    if (!marked) co_return failed(marked.error(), what.which);
     if (*marked == 0) {
         complain("nothing is marked: no row of slot \"" + printable(slot) +
                  "\" that waits is meant; walrelay parked list -c " + options.config_file +
@@ -155,7 +164,7 @@ exit_code list_parked(const common_options& options, const parked_list_options& 
     return with_database(
         options, [&](connection& link, const config::model& model) -> asio::awaitable<exit_code> {
             const auto list = co_await read_parked_list(link, model.source.slot, what);
-            if (!list) co_return failed(list.error());
+            if (!list) co_return failed(list.error(), what.which);
             const auto text =
                 options.json ? parked_json(*list) : parked_table(*list, terminal_width());
             std::fputs(text.c_str(), stdout);
@@ -192,6 +201,8 @@ exit_code mark_parked(const common_options& options, const parked_mark_options& 
             "say which rows: IDs, --key, --since, --error, --sink, or --all of those "
             "that are parked");
     }
+    if (what.which.all && !what.which.ids.empty())
+        return refused("IDs and --all exclude each other: name rows, or take all that are parked");
     if (!redrives && what.which.all && !what.sure)
         return refused("drop --all gives every parked row up: add --yes if that is meant");
     return with_database(options, [&](connection& link, const config::model& model) {

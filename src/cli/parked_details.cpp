@@ -10,6 +10,7 @@
 
 #include "parked_page.hpp"
 #include "walrelay/core/escape.hpp"
+#include "walrelay/core/json_text.hpp"
 #include "walrelay/event/router.hpp"
 #include "walrelay/intake/row_reader.hpp"
 #include "walrelay/pgoutput/decoder.hpp"
@@ -22,6 +23,10 @@ namespace walrelay::cli {
 namespace {
 
 using json = nlohmann::ordered_json;
+
+/// Levels of a delivery's JSON; deeper, it is shown as a text: each level would cost stack, and
+/// each line its indent.
+constexpr std::size_t deepest_shown = 100;
 
 struct shown_column {
     std::string name;
@@ -157,8 +162,11 @@ std::string parked_page_json(parked_details&& found, const config::model& model)
     for (const shown_column& one : decoded.columns)
         shown["columns"][one.name] = one.value ? json(*one.value) : json(nullptr);
     shown["deliveries"] = json::array();
-    for (const shown_delivery& one : decoded.deliveries)
-        shown["deliveries"].push_back(json::parse(one.line, nullptr, false));
+    for (const shown_delivery& one : decoded.deliveries) {
+        const bool deep = nests_deeper(one.line, deepest_shown);
+        shown["deliveries"].push_back(deep ? json(one.line)
+                                           : json::parse(one.line, nullptr, false));
+    }
     shown["fault"] = decoded.fault.empty() ? json(nullptr) : json(decoded.fault);
     return shown.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }

@@ -84,9 +84,10 @@ exit_code run(const common_options& options) {
     set_up_log(read.model->log);
     for (const config::problem& warning : read.warnings)
         spdlog::warn("{}", warning.line());
-    spdlog::info("walrelay {} with {}", WALRELAY_VERSION, options.config_file);
     const std::string file = options.config_file;
     relay::relay process{std::move(*read.model), {[file] { return read_again(file); }, use_level}};
+    // From here on a signal is heard, not the end of the process.
+    spdlog::info("walrelay {} with {}", WALRELAY_VERSION, file);
     return static_cast<exit_code>(process.run());
 }
 

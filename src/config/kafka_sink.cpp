@@ -18,17 +18,19 @@ struct guarded_property {
 
 constexpr std::string_view why_acks = "fewer acknowledgements lose records when a broker dies";
 constexpr std::string_view why_timeout =
-    "the relay decides how long a record is tried; one that timed out would be overtaken by its "
-    "successors";
+    "the relay decides how long a record is tried; one that is given up earlier would be overtaken "
+    "by its successors";
 constexpr std::string_view why_brokers = "use brokers instead";
 constexpr std::string_view why_internal = "it is the relay's own, or can't be given as text";
 
-constexpr std::array<guarded_property, 13> guarded{{
+constexpr std::array<guarded_property, 15> guarded{{
     {"acks", {"all", "-1"}, why_acks},
     {"request.required.acks", {"all", "-1"}, why_acks},
     {"enable.idempotence", {"true", ""}, "without it a retry can repeat and reorder records"},
     {"message.timeout.ms", {"0", ""}, why_timeout},
     {"delivery.timeout.ms", {"0", ""}, why_timeout},
+    {"retries", {"2147483647", ""}, why_timeout},
+    {"message.send.max.retries", {"2147483647", ""}, why_timeout},
     {"delivery.report.only.error", {}, "the relay needs a report for every record"},
     {"transactional.id", {}, "exactly-once delivery is not available yet"},
     {"enable.gapless.guarantee",

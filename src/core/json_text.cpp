@@ -216,6 +216,25 @@ void append_escape(std::string& out, std::string_view& rest) {
 
 }  // namespace
 
+bool nests_deeper(std::string_view json, std::size_t levels) noexcept {
+    std::size_t level = 0;
+    bool in_string = false;
+    for (std::size_t i = 0; i < json.size(); ++i) {
+        const char c = json[i];
+        if (in_string) {
+            if (c == '\\') ++i;
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++level > levels) return true;
+        } else if (c == ']' || c == '}') {
+            --level;
+        }
+    }
+    return false;
+}
+
 bool is_json(std::string_view text) {
     return is_utf8(text) && grammar{text}.accept();
 }

@@ -69,6 +69,7 @@ void engine::stream_lost() {
     if (halted_ && !halted_->sink) halted_.reset();  // the row comes again
     events_count_ = bytes_count_ = 0;
     fed_bytes_.assign(sinks_.size(), 0);
+    full_ = full_limit::none;
 }
 
 bool engine::begin(lsn commit_lsn, std::int64_t commit_time_us) {
@@ -78,7 +79,7 @@ bool engine::begin(lsn commit_lsn, std::int64_t commit_time_us) {
     return commit_lsn >= ledger_.safe() || planted(bug::resolved_unit_sent_again);
 }
 
-event_slot engine::expect_row() const noexcept {
+event_slot engine::prefetch_row() const noexcept {
     if (!free_deliveries_.empty()) __builtin_prefetch(&pool_[free_deliveries_.back()], 1);
     if (free_events_.empty()) return static_cast<event_slot>(events_.size());
     __builtin_prefetch(&events_[free_events_.back()], 1);
@@ -243,7 +244,8 @@ bool engine::wants_rows() {
 
 std::optional<engine::attempt> engine::next(std::size_t sink, time_point now) {
     if (sending_is_over() && !planted(bug::halt_ignored)) return std::nullopt;
-    if (replay_events() >= options_.replay_events / 2) look_for_pinning(sink);
+    if (options_.sinks[sink].holds && replay_events() >= options_.replay_events / 2)
+        look_for_pinning(sink);
     const std::optional<delivery_index> at = sinks_[sink].next(now);
     if (!at) return std::nullopt;
     const delivery& one = pool_[*at];
@@ -264,7 +266,8 @@ void engine::sent_back(attempt_token token) {
 }
 
 void engine::attempt_ended(attempt_token token, const outcome& seen, time_point now) {
-    require(token.slot < pool_.size() && pool_[token.slot].serial == token.serial,
+    require(token.slot < pool_.size(), "I6: the outcome of an attempt that was not made");
+    require(pool_[token.slot].serial == token.serial || planted(bug::late_outcome_taken),
             "I6: the outcome of an attempt that is not the last one");
     const delivery& ended = pool_[token.slot];
     const event_slot slot = ended.event;

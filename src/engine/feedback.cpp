@@ -31,7 +31,7 @@ void feedback::heard(lsn wal_end, bool reply_requested, time_point now) {
         asked_in_a_row_ = 0;
         asked_since_ = now;
     }
-    ++asked_in_a_row_;
+    if (!planted(bug::stopping_server_unnoticed)) ++asked_in_a_row_;
 }
 
 std::optional<status_message> feedback::due(lsn received, lsn safe, lsn recorded, bool idle,
@@ -39,7 +39,8 @@ std::optional<status_message> feedback::due(lsn received, lsn safe, lsn recorded
     if (!at_once && now < wake_at(recorded)) return std::nullopt;
     last_sent_ = now;
     reply_due_ = false;
-    if (recorded <= acked_ && idle && wal_end_ > recorded) {
+    const bool nothing_to_wait_for = idle && wal_end_ > recorded;
+    if (recorded <= acked_ && nothing_to_wait_for && !planted(bug::end_of_wal_not_told)) {
         // Confirms nothing. A server that stops compares this with the end of its WAL, which the
         // record can't reach any more then; it would wait for ever.
         return status_message{wal_end_, {}};

@@ -190,13 +190,14 @@ void lanes::forget(const std::function<void(delivery_index)>& drop) {
     unloaded_.clear();
     heavy_.clear();
     if (!planted(bug::probe_outlives_stream)) barrier_.probe = no_delivery;
+    targets_due_ = never;
     for (auto& [target, shut] : targets_) {
         shut.held.clear();
         shut.probe = no_delivery;
+        targets_due_ = std::min(targets_due_, shut.until);
     }
     if (!planted(bug::failed_keys_outlive_stream)) failed_lanes_ = 0;
     held_lanes_ = loaded_lanes_ = suspects_ = 0;
-    targets_due_ = never;
     full_ = false;
     laned_ = depth_ == lane_depth::serial;
 }

@@ -7,6 +7,14 @@
 
 namespace walrelay::engine {
 
+namespace {
+
+/// What waited for a stalled target may have been dropped: it is forgotten when nothing has asked
+/// for it so long after it could have been tried.
+constexpr duration target_kept = std::chrono::minutes{1};
+
+}  // namespace
+
 /// Lanes whose wait is over, and one record for each stalled target that may be probed.
 void lanes::release_due(time_point now) {
     while (!retries_.empty() && retries_.top().at <= now) {
@@ -25,8 +33,16 @@ void lanes::release_due(time_point now) {
     if (!heavy_.empty()) retry_heavy(now);
     if (now < targets_due_) return;
     targets_due_ = never;
+    std::erase_if(targets_, [now](const auto& one) {
+        const barrier& shut = one.second;
+        return shut.probe == no_delivery && shut.held.empty() && shut.until + target_kept <= now;
+    });
     for (auto& [target, shut] : targets_) {
-        if (shut.probe != no_delivery || shut.held.empty()) continue;
+        if (shut.probe != no_delivery) continue;
+        if (shut.held.empty()) {
+            targets_due_ = std::min(targets_due_, shut.until + target_kept);
+            continue;
+        }
         if (shut.until > now) {
             targets_due_ = std::min(targets_due_, shut.until);
             continue;
@@ -145,9 +161,11 @@ std::vector<stall_info> lanes::stalls(std::size_t most) const {
     for (const auto& [target, shut] : targets_) {
         if (found.size() >= most) return found;
         delivery_index example = shut.held.front();
-        for (delivery_index at = order_.front(); example == no_delivery && at != no_delivery;
-             at = order_list::after(pool_, at)) {
-            if (pool_[at].target_hash == target) example = at;
+        for (const order_list* const list : {&order_, &fed_}) {
+            for (delivery_index at = list->front(); example == no_delivery && at != no_delivery;
+                 at = order_list::after(pool_, at)) {
+                if (pool_[at].target_hash == target) example = at;
+            }
         }
         found.push_back({stall_info::scope::target, example, shut.reason, shut.failures, shut.since,
                          shut.until});

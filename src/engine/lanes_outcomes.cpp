@@ -10,6 +10,8 @@ namespace walrelay::engine {
 namespace {
 
 constexpr duration slow_attempt = std::chrono::milliseconds{100};
+constexpr const char* merely_slow =
+    "slower than others: what waits behind it fills half of a limit";
 
 }  // namespace
 
@@ -50,6 +52,7 @@ lanes::verdict lanes::attempt_ended(delivery_index at, const outcome& seen, time
     }
     if (seen.what == outcome_class::delivered && !one.in_lane && barrier_.failures == 0 &&
         targets_.empty() && failing_count_ == 0 && parked_in_row_ == 0) {  // the good path
+        note_success(one, now);
         take_out(at);
         return verdict::resolved;
     }
@@ -93,15 +96,19 @@ lanes::verdict lanes::follow(delivery_index at, const outcome& seen, const direc
     return verdict::waits;
 }
 
+/// Something flows: what doesn't may be set aside.
+void lanes::note_success(const delivery& one, time_point now) {
+    if (!options_.holds) return;
+    lane_successes_.note(one.lane_of, now);
+    target_successes_.note(one.target_hash, now);
+}
+
 lanes::verdict lanes::succeeded(delivery_index at, time_point now) {
     open_sink();
     if (!targets_.empty()) open_target(pool_[at].target_hash);
     failing_count_ = 0;
     parked_in_row_ = 0;
-    if (options_.holds) {
-        lane_successes_.note(pool_[at].lane_of, now);
-        target_successes_.note(pool_[at].target_hash, now);
-    }
+    note_success(pool_[at], now);
     if (!pool_[at].in_lane) {
         take_out(at);
         return verdict::resolved;
@@ -165,8 +172,7 @@ void lanes::resolve(delivery_index at, time_point now) {
                                 lane_successes_.beside(key) > own.started_at;
     leave_lane(at);
     take_out(at);
-    // Merely slow, and its events fill a limit while others flow.
-    if (alone_too_much && lanes_.contains(key)) hold(key, now);
+    if (alone_too_much && lanes_.contains(key)) hold(key, now, no_delivery, merely_slow);
     leave_laned_mode_if_healed();
 }
 

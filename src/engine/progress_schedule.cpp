@@ -45,9 +45,10 @@ std::optional<progress_schedule::write> progress_schedule::due(const ledger& uni
     const bool busy = writing_ && !planted(bug::second_record_written);
     if (busy || units.safe() <= recorded_) return std::nullopt;
     if (!at_once && now < due_at(units)) return std::nullopt;
-    writing_ = mark{units.safe(), units.safe_events()};
+    const bool backwards = planted(bug::record_goes_back) && recorded_ > lsn{};
+    writing_ = mark{backwards ? lsn{recorded_.value / 2} : units.safe(), units.safe_events()};
     last_write_ = now;
-    write record{units.safe(), std::nullopt};
+    write record{writing_->safe, std::nullopt};
     stores_snapshot_ = snapshot_ && units.safe() >= snapshot_->after;
     if (stores_snapshot_) record.delivered_snapshot = snapshot_->text;
     return record;

@@ -124,6 +124,21 @@ std::shared_ptr<const pgoutput::relation> message_relation(std::string_view pref
     return made;
 }
 
+std::size_t content_bytes(const pgoutput::tuple_view& row) noexcept {
+    std::size_t bytes = 0;
+    std::size_t at = 0;
+    for (const pgoutput::value_view value : row) {
+        const std::size_t size = value.text.size();
+        if (at == raw) {
+            bytes += size / 2 - (size >= 2 ? 1 : 0);
+        } else if (at != id) {  // which may have been made of the position
+            bytes += size;
+        }
+        ++at;
+    }
+    return bytes;
+}
+
 message_row::message_row(std::span<const std::byte> content, const row_position& position) {
     std::string decoded;
     std::string made_id;

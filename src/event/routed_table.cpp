@@ -167,6 +167,7 @@ result<void> routed_table::build(const pgoutput::tuple_view& row, std::uint16_t 
     out.body.reset();
     out.body_in_frame = false;
     out.content_type = {};
+    out.content_type_secret = false;
     out.table = name_;
     out.position = position;
     out.epoch = epoch;

@@ -31,6 +31,7 @@ result<void> header_list::add(std::string_view name, std::optional<std::string_v
         out_.headers.push_back({name, value, secret});
     } else if (value) {
         out_.content_type = *value;
+        out_.content_type_secret = secret;
     }
     return {};
 }

@@ -115,10 +115,11 @@ void intake::on_message(const pgoutput::message_emitted& message) {
     // All are counted: an id doesn't change with the routes.
     const std::uint32_t ordinal = message.transactional ? next_message_++ : 0;
     if (!plan) return;
-    if (!message.transactional)
-        begin_unit(lsn{message.position.value - 1}, time_.unix_microseconds());
+    const lsn begin{message.position.value - (planted(bug::lone_message_read_again) ? 0 : 1)};
+    if (!message.transactional) begin_unit(begin, time_.unix_microseconds());
     if (!resolved_before_) {
-        const event::row_position position = position_of(message, reader_, ordinal);
+        event::row_position position = position_of(message, reader_, ordinal);
+        if (planted(bug::message_placed_first)) position.rows_before = 0;
         ++counters_.received[plan->table()];
         event::message_row made{message.content, position};
         const std::size_t bytes = made.size();
@@ -164,7 +165,7 @@ void intake::on_mark(const pgoutput::row_inserted& row, pgoutput::frame&& receiv
 }
 
 void intake::place(stored_event&& arrived, std::size_t bytes) {
-    store_.expect(decisions_.expect_row());
+    store_.prefetch(decisions_.prefetch_row());
     const event::routing routed = arrived.plan->decide(arrived.row, placements_);
     switch (routed.what) {
         case event::routing::verdict::discarded:

@@ -68,7 +68,9 @@ result<stored_event> row_reader::read(stored_row&& row, std::vector<event::place
     read.row = insert->row;
     read.plan = std::move(*plan);
     read.position = row.position;
-    read.bytes = static_cast<std::uint32_t>(row.message_bytes);
+    const bool is_message = row.position.what != event::row_position::origin::row;
+    read.bytes =
+        static_cast<std::uint32_t>(is_message ? event::content_bytes(read.row) : row.message_bytes);
     const event::routing routed = read.plan->decide(read.row, placements);
     if (routed.what != event::routing::verdict::routed) placements.clear();
     read.route = routed.route;

@@ -244,18 +244,18 @@ namespace {
 /// Marks the connection as busy for as long as it lives.
 class turn {
 public:
-    explicit turn(connection::state& inside) : inside_{inside} {
-        if (inside_.busy) throw std::logic_error{"postgres::connection: two queries at once"};
-        inside_.busy = true;
+    explicit turn(const connection::state& inside) : busy_{inside.busy} {
+        if (*busy_) throw std::logic_error{"postgres::connection: two queries at once"};
+        *busy_ = true;
     }
 
-    ~turn() { inside_.busy = false; }
+    ~turn() { *busy_ = false; }
 
     turn(const turn&) = delete;
     turn& operator=(const turn&) = delete;
 
 private:
-    connection::state& inside_;
+    std::shared_ptr<bool> busy_;
 };
 
 int send(PGconn* link, const statement& what, bool simple) {

@@ -52,7 +52,8 @@ struct connection::state {
     std::string where;
     std::function<void(std::string)> on_notice;  ///< nothing: notices are dropped
     bool replication = false;
-    bool busy = false;  ///< a query is under way
+    /// A query is under way. Its coroutine may outlive the connection when the process ends.
+    std::shared_ptr<bool> busy = std::make_shared<bool>(false);
 };
 
 /// Waits until the socket can be read or written; false when the deadline came first. A socket with

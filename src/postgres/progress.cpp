@@ -84,10 +84,14 @@ asio::awaitable<sql_result<std::uint64_t>> draw_epoch(connection& link, std::str
     // Positions of another timeline may lie beyond what this server has: a record that stayed there
     // would cover, and so acknowledge, rows of this timeline that nobody has seen. A slot ahead of
     // the record changes nothing: what lies between is for repair.
+    // The first epoch is the time in microseconds. The record may have been deleted, to accept a
+    // gap, and no epoch may come again: consumers fence by it, and so does what is set aside.
     std::string sql =
         "INSERT INTO walrelay.progress AS p"
         " (slot, safe_lsn, epoch, system_identifier, timeline, updated_at, relay_version)"
-        " VALUES ($1, $2::pg_lsn, 1, $3::bigint, $4::integer, pg_catalog.clock_timestamp(), $5)"
+        " VALUES ($1, $2::pg_lsn,"
+        " (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint,"
+        " $3::bigint, $4::integer, pg_catalog.clock_timestamp(), $5)"
         " ON CONFLICT (slot) DO UPDATE SET epoch = p.epoch + 1,"
         " safe_lsn = CASE WHEN p.timeline = excluded.timeline THEN p.safe_lsn"
         " WHEN p.safe_lsn < excluded.safe_lsn THEN p.safe_lsn ELSE excluded.safe_lsn END,"

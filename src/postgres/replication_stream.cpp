@@ -163,6 +163,8 @@ public:
         return pump_->send(message);
     }
 
+    [[nodiscard]] bool peer_is_gone() const noexcept override { return pump_->peer_is_gone(); }
+
     asio::awaitable<void> close() override { return pump_->close(); }
 
     [[nodiscard]] int backend_pid() const noexcept override { return pump_->backend_pid(); }

@@ -227,6 +227,7 @@ void stream_pump::write_failed() {
 
 /// While nothing is read, only this tells that the server closed its end.
 bool stream_pump::peer_is_gone() const noexcept {
+    if (phase_ == phase::over) return true;  // and so is pg_
     pollfd watched{};
     watched.fd = PQsocket(pg_);
     watched.events = POLLRDHUP;

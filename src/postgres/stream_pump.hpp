@@ -32,6 +32,8 @@ public:
 
     [[nodiscard]] int backend_pid() const noexcept { return backend_pid_; }
 
+    [[nodiscard]] bool peer_is_gone() const noexcept;
+
 private:
     enum class phase : unsigned char {
         streaming,
@@ -53,7 +55,6 @@ private:
 
     void flush();
     void write_failed();
-    [[nodiscard]] bool peer_is_gone() const noexcept;
 
     void turn_soon();
     void turn_after_pause();

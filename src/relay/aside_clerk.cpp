@@ -1,6 +1,7 @@
 #include "walrelay/relay/aside_clerk.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -147,17 +148,20 @@ asio::awaitable<aside_clerk::done> aside_clerk::put(postgres::connection& link,
 
 asio::awaitable<aside_clerk::done> aside_clerk::change(postgres::connection& link,
                                                        engine::change_request request) {
-    for (const engine::aside_change& one : request.rows) {
-        if (one.state != engine::aside_state::parked) continue;
+    std::vector<engine::aside_change> parked;
+    std::copy_if(request.rows.begin(), request.rows.end(), std::back_inserter(parked),
+                 [](const auto& one) { return one.state == engine::aside_state::parked; });
+    postgres::aside_scope scope = scope_;
+    auto changed = co_await postgres::change_aside(link, std::move(scope), std::move(request.rows));
+    if (!changed) co_return changed.error();
+    if (!*changed) co_return false;
+    for (const engine::aside_change& one : parked) {
         ++counters_[one.sink].parked;
         spdlog::warn("sink {}: walrelay.parked row {} is parked again: {}",
                      model_.sinks[one.sink].name, one.id, printable(one.reason));
     }
-    postgres::aside_scope scope = scope_;
-    auto changed = co_await postgres::change_aside(link, std::move(scope), std::move(request.rows));
-    if (!changed) co_return changed.error();
-    if (*changed) desk_.decisions().changes_done();
-    co_return *changed;
+    desk_.decisions().changes_done();
+    co_return true;
 }
 
 asio::awaitable<aside_clerk::done> aside_clerk::load(postgres::connection& link,

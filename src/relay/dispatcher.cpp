@@ -176,14 +176,19 @@ void dispatcher::pump(time_point now) {
     }
     free_released();
     for (std::size_t index = 0; index < counters_.size(); ++index) {
-        // What the store brought waits for its own key, and holds nothing up.
-        if (engine_->sink(index).from_stream() == 0) counters_[index].moved_at = now;
+        // What the store brought waits for its own key, and holds nothing up. Nobody looks while
+        // nothing happens: what has just come has not waited since the last look.
+        const bool waits = engine_->sink(index).from_stream() > 0;
+        sink_counters& count = counters_[index];
+        if (!waits || !count.waits) count.moved_at = now;
+        count.waits = waits;
     }
 }
 
 bool dispatcher::moves(time_point now, duration limit) const noexcept {
-    return std::all_of(counters_.begin(), counters_.end(),
-                       [&](const sink_counters& one) { return now - one.moved_at <= limit; });
+    return std::all_of(counters_.begin(), counters_.end(), [&](const sink_counters& one) {
+        return !one.waits || now - one.moved_at <= limit;
+    });
 }
 
 void dispatcher::pump_sink(std::size_t index, time_point now) {
@@ -256,7 +261,7 @@ void dispatcher::ended(std::size_t sink, engine::attempt_token token,
 void dispatcher::free_released() {
     const std::span<const engine::event_slot> released = engine_->take_released();
     for (std::size_t i = 0; i < released.size(); ++i) {
-        if (i + 1 < released.size()) store_.expect(released[i + 1]);
+        if (i + 1 < released.size()) store_.prefetch(released[i + 1]);
         store_.release(released[i]);
     }
 }
@@ -264,6 +269,8 @@ void dispatcher::free_released() {
 void dispatcher::stream_lost() {
     stop_sending();
     engine_->stream_lost();
+    for (sink_counters& count : counters_)
+        count.waits = false;
     for (const auto& one : sinks_)
         one->purge();
     for (const auto& [index, one] : retired_)
@@ -296,7 +303,7 @@ void dispatcher::on_delivered(std::size_t sink, std::span<const engine::attempt_
     constexpr std::size_t ahead = 4;
     const time_point now = std::chrono::steady_clock::now();
     for (std::size_t i = 0; i < tokens.size(); ++i) {
-        if (i + ahead < tokens.size()) engine_->expect_outcome(tokens[i + ahead]);
+        if (i + ahead < tokens.size()) engine_->prefetch_outcome(tokens[i + ahead]);
         ended(sink, tokens[i], delivered, now);
     }
 }

@@ -1,5 +1,8 @@
 #include "walrelay/relay/recorder.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -17,6 +20,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr duration idle_limit = std::chrono::seconds{10};
+constexpr duration between_halts = std::chrono::seconds{1};
 constexpr const char* wrong_server_state = "08W01";  ///< ours: of class 08, connection exception
 
 std::int64_t hour_now() {
@@ -52,26 +56,34 @@ void recorder::begin(std::unique_ptr<postgres::connection> link, postgres::serve
     epoch_ = epoch;
     last_use_ = std::chrono::steady_clock::now();
     upkeep_.begin(hour_now());
-    last_error_.clear();
+    errors_ = {};
     active_ = true;
     reads_ = true;
 }
 
 void recorder::tick(time_point now, bool at_once) {
     if (!active_ || busy_) return;
+    // Another record may be due at once: where much is delivered, or after one that failed slowly.
+    if (!at_once && std::exchange(store_first_, false) && start_store_call(now)) return;
     if (auto record = decisions_.record_due(now, at_once)) {
+        store_first_ = true;
         start(write(std::move(*record)), now);
-    } else if (halt_due_) {
+    } else if (halt_due_ && now >= halt_not_before_) {
         halt_due_ = false;
         start(write_halt(decisions_.progress().recorded()), now);
     } else if (!kept_up_ && start_upkeep(now)) {
         // The store's turn is next: neither waits for more than one call of the other.
-    } else if (auto request = decisions_.store_due(now, reads_)) {
-        kept_up_ = false;
-        start(call_store(std::move(*request)), now);
-    } else {
+    } else if (!start_store_call(now)) {
         static_cast<void>(start_upkeep(now));
     }
+}
+
+bool recorder::start_store_call(time_point now) {
+    auto request = decisions_.store_due(now, reads_);
+    if (!request) return false;
+    kept_up_ = false;
+    start(call_store(std::move(*request)), now);
+    return true;
 }
 
 bool recorder::start_upkeep(time_point now) {
@@ -118,10 +130,9 @@ asio::awaitable<void> recorder::write(engine::progress_schedule::write record) {
     if (!written) {
         // Whether the server has the record is unknown: nothing is acknowledged by it.
         decisions_.record_failed();
-        co_return failed(written.error());
+        co_return failed(call::record, written.error());
     }
-    if (!last_error_.empty()) spdlog::info("progress is recorded again");
-    last_error_.clear();
+    succeeded(call::record);
     if (!*written) {
         decisions_.record_failed();
         co_return lost_slot();
@@ -132,12 +143,34 @@ asio::awaitable<void> recorder::write(engine::progress_schedule::write record) {
     events_.recorded();
 }
 
-void recorder::failed(const postgres::sql_error& why) {
+recorder::call recorder::call_of(const engine::aside_request& request) noexcept {
+    if (std::holds_alternative<engine::put_request>(request)) return call::put;
+    if (std::holds_alternative<engine::change_request>(request)) return call::change;
+    return std::holds_alternative<engine::load_request>(request) ? call::load : call::mark;
+}
+
+std::string recorder::trouble() const {
+    constexpr std::array<const char*, calls> texts{
+        "progress can't be recorded: ", "nothing can be set aside: ",
+        "what became of events that were set aside can't be written down: ",
+        "events that were set aside can't be read back: ", "a redrive or drop can't be applied: "};
+    for (std::size_t i = 0; i < errors_.size(); ++i)
+        if (!errors_[i].empty()) return texts[i] + errors_[i];
+    return {};
+}
+
+void recorder::succeeded(call what) {
+    std::string& error = errors_[static_cast<std::size_t>(what)];
+    if (!error.empty() && what == call::record) spdlog::info("progress is recorded again");
+    error.clear();
+}
+
+void recorder::failed(call what, const postgres::sql_error& why) {
     if (why.connection_lost) link_.reset();
     busy_ = false;
-    const std::string what = why.what.text();
-    if (what != last_error_) spdlog::warn("{}", what);
-    last_error_ = what;
+    std::string text = why.what.text();
+    if (std::find(errors_.begin(), errors_.end(), text) == errors_.end()) spdlog::warn("{}", text);
+    errors_[static_cast<std::size_t>(what)] = std::move(text);
     if (why.sqlstate == wrong_server_state) events_.wrong_server(why);
     if (engine::server_is_stopping(why.sqlstate)) events_.server_stopping();
     events_.recorded();  // when it is tried again is known now
@@ -152,6 +185,7 @@ void recorder::lost_slot() {
 /// What is to be set aside counts as resolved only when the clerk has told the engine that it is
 /// durable.
 asio::awaitable<void> recorder::call_store(engine::aside_request request) {
+    const call what = call_of(request);
     postgres::sql_result<bool> done{true};
     if (auto why = co_await open_link()) {
         done = std::move(*why);
@@ -161,9 +195,9 @@ asio::awaitable<void> recorder::call_store(engine::aside_request request) {
     last_use_ = std::chrono::steady_clock::now();
     if (!done) {
         decisions_.store_failed(last_use_);
-        co_return failed(done.error());
+        co_return failed(what, done.error());
     }
-    last_error_.clear();
+    succeeded(what);
     if (!*done) {
         decisions_.store_failed(last_use_);
         co_return lost_slot();
@@ -177,8 +211,13 @@ asio::awaitable<void> recorder::write_halt(lsn safe) {
     engine::progress_schedule::write same{safe, std::nullopt};
     auto written = co_await write_once(same);
     last_use_ = std::chrono::steady_clock::now();
-    // Readiness and the log tell it as well.
-    if (!written && written.error().connection_lost) link_.reset();
+    if (!written) {
+        halt_due_ = true;
+        halt_not_before_ = last_use_ + between_halts;
+        co_return failed(call::record, written.error());
+    }
+    succeeded(call::record);
+    if (!*written) co_return lost_slot();
     busy_ = false;
     events_.recorded();
 }

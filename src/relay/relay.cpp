@@ -46,6 +46,7 @@ relay::relay(config::model model, configuration_file file)
       recorder_{loop_.get_executor(), model_.source, desk_.decisions(), clerk_,
                 recorder_events{[this] { changed(); },
                                 [this] {
+                                    desk_.stop_sending();
                                     taken_over_ = true;
                                     wakeup_.notify();
                                 },
@@ -155,6 +156,7 @@ asio::awaitable<void> relay::watch_signals() {
     auto first = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (std::get<0>(first)) co_return;
     stopping_ = true;
+    stop_asked_at_ = std::chrono::steady_clock::now();
     state_ = "stopping";
     if (!stream_) {  // nothing was read that could be delivered, recorded or acknowledged
         spdlog::info("stopping");

@@ -92,6 +92,7 @@ asio::awaitable<void> relay::use_map() {
     model_ = std::move(candidate_->model);
     routes_.emplace(std::move(candidate_->routes));
     desk_.begin_anew(std::move(candidate_->sinks));
+    note_halt();       // there is none any more
     history_.reset();  // the record alone counts for the new engine
     reloaded("the new map is used from here on");
 }
@@ -118,6 +119,9 @@ asio::awaitable<void> relay::judge_candidate() {
 /// True: the stream is to be left, and the new map begins; everything that was read is delivered
 /// and recorded, unless a halt prevents it. False: the stream goes on.
 asio::awaitable<bool> relay::take_candidate() {
+    // What halted may be mended outside of the file, or by an option of a sink: only a new engine
+    // has forgotten it, and reads the row again.
+    if (desk_.decisions().halted()) candidate_->changes.map = true;
     if (candidate_->changes.map || candidate_->changes.conninfo) co_await judge_candidate();
     if (!candidate_ || must_leave()) co_return false;
     if (!candidate_->changes.map) {

@@ -19,6 +19,8 @@ namespace {
 constexpr duration fruitful_life = std::chrono::seconds{30};
 constexpr std::uint32_t barren_streams_max = 3;
 constexpr duration drain_limit = std::chrono::seconds{10};
+/// The shortest wal_sender_timeout after which another relay may have the slot is longer.
+constexpr duration longest_unlooked = std::chrono::milliseconds{500};
 constexpr duration server_shutdown_grace = std::chrono::seconds{5};
 constexpr duration last_record_limit = std::chrono::seconds{2};
 /// What is due already, and was not done, waits for something else (a sink that is full, a record
@@ -154,7 +156,9 @@ asio::awaitable<relay::ending> relay::stream_until_end() {
         if (stream_end_) {
             const postgres::sql_error end = *stream_end_;
             co_await leave_stream(false);
-            co_return ending_of(end);
+            const ending seen = ending_of(end);
+            out_of_reach_since_.reset();  // whether it is, the next attempt will show
+            co_return seen;
         }
         if (taken_over_) {
             spdlog::warn("another relay has taken over slot {}: waiting until it is free",
@@ -163,7 +167,7 @@ asio::awaitable<relay::ending> relay::stream_until_end() {
             co_return ending{ending::next::wait_for_slot};
         }
         if (stopping_) {
-            co_await drain(now() + drain_limit);
+            co_await drain(stop_asked_at_ + drain_limit);
             co_await leave_stream(true);
             co_return ending{ending::next::stop};
         }
@@ -260,6 +264,7 @@ asio::awaitable<void> relay::leave_stream(bool tell_last_status) {
     const auto closing = std::move(stream_);
     co_await closing->close();
     co_await recorder_.end();
+    note_halt();  // while its event is known
     desk_.stream_lost();
     note_halt();
 }
@@ -309,6 +314,9 @@ void relay::tick() {
     if (!stream_ || ticking_) return;
     ticking_ = true;
     const time_point at = now();
+    // The process may have been frozen, and the slot be another relay's since.
+    if (at - std::exchange(last_tick_, at) > longest_unlooked && stream_->peer_is_gone())
+        desk_.stop_sending();
     engine::engine& decisions = desk_.decisions();
     desk_.pump(at);
     recorder_.tick(at);
@@ -352,7 +360,8 @@ void relay::note_halt() {
         return;
     }
     const bool by_sink = halted->sink.has_value();
-    if (!halt_text_.empty() && halted_by_sink_ == by_sink) return;
+    if (!halt_text_.empty() && halted_by_sink_ == by_sink)
+        return recorder_.tick(now());  // it may not be written down yet
     halted_by_sink_ = by_sink;
     const event_name name = desk_.name_of(halted->event, halted->sink.value_or(SIZE_MAX));
     halt_text_ = "halted on " + name.text() + ": " + printable(halted->reason, 900);

@@ -161,9 +161,8 @@ void relay::add_readiness(admin::snapshot& shown) const {
     auto& reasons = shown.not_ready_because;
     if (!stream_ || !trouble_.empty()) reasons.push_back(trouble_.empty() ? state_ : trouble_);
     if (!halt_text_.empty()) reasons.push_back(halt_text_);
-    if (!recorder_.last_error().empty())
-        reasons.push_back("progress can't be recorded, nor anything set aside: " +
-                          recorder_.last_error());
+    if (std::string trouble = recorder_.trouble(); !trouble.empty())
+        reasons.push_back(std::move(trouble));
     for (const admin::sink_figures& sink : shown.sinks) {
         if (sink.paused)
             reasons.push_back("sink " + sink.name + " is paused by an operator: walrelay resume " +

@@ -29,6 +29,13 @@ boost::asio::awaitable<postgres::sql_result<std::unique_ptr<postgres::connection
     postgres::connect_options options = link_options(source, purpose);
     options.timeout = probe_timeout;
     auto link = co_await postgres::connection::open(executor, std::move(options));
+    if (link) {
+        // Whoever looks has no time to wait for a lock, as ALTER TABLE takes one.
+        std::string sql = "SET lock_timeout = '1s'";
+        std::vector<std::optional<std::string>> none;
+        const auto set = co_await (*link)->query(std::move(sql), std::move(none), probe_timeout);
+        if (!set) co_return set.error();
+    }
     co_return link;
 }
 

@@ -12,8 +12,7 @@ namespace walrelay::relay {
 stream_intake::stream_intake(const config::model& model, const event::router& routes,
                              engine::engine& decisions, intake::event_store& events,
                              intake::intake_counters& counters, stream_events told)
-    : rows_{model,  routes,   decisions,
-            events, counters, {[] { return std::chrono::steady_clock::now(); }, unix_microseconds}},
+    : rows_{model, routes, decisions, events, counters, {now, unix_microseconds}},
       told_{std::move(told)} {}
 
 bool stream_intake::on_frame(postgres::frame&& received) {

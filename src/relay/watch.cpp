@@ -75,7 +75,6 @@ asio::awaitable<void> relay::check_catalog() {
     if (now() - last_catalog_check_ < catalog_period || wal_end == publications_checked_at_)
         co_return;
     last_catalog_check_ = now();
-    publications_checked_at_ = wal_end;
     std::string purpose = "check";
     auto link = co_await open_to_look(loop_.get_executor(), model_.source, std::move(purpose));
     if (!link) co_return;  // the stream itself shows what matters
@@ -90,6 +89,7 @@ asio::awaitable<void> relay::check_catalog() {
     }
     auto published = co_await postgres::read_publications(**link, model_.source.publications);
     if (!published) co_return;
+    publications_checked_at_ = wal_end;
     auto wrong = judge_publications(*published, model_, *routes_);
     if (!wrong) wrong = unpublished_route(*published, model_);
     const std::string text = wrong ? wrong->text() : "";

@@ -122,6 +122,7 @@ private:
 };
 
 bool is_secret(const event::record& record, std::string_view name) {
+    if (record.content_type_secret && same_name(name, "content-type")) return true;
     return std::any_of(
         record.headers.begin(), record.headers.end(),
         [&](const event::header_view& one) { return one.secret && same_name(one.name, name); });

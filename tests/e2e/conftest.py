@@ -227,6 +227,14 @@ def receiver():
 
 
 @pytest.fixture
+def other_receiver():
+    """A second one, where a test has two sinks."""
+    server = Receiver()
+    yield server
+    server.close()
+
+
+@pytest.fixture
 def relay(tmp_path):
     """Starts relays: relay(config). Those that still run at the end of the test are killed."""
     made = []

@@ -11,7 +11,7 @@ from support.events import emit, outbox_to, to_discard, to_http
 from support.processes import free_port
 from support.receiver import Reply
 from support.relay import config, run_command
-from support.wait import until
+from support.wait import stays, until
 
 
 @pytest.mark.every_major
@@ -52,6 +52,7 @@ def test_lag_is_shown_in_bytes_seconds_and_events_while_rows_wait(db, receiver, 
     process = relay(to_http(db, receiver)).wait_ready()
     emit(db, 1, 40, keys=40, bytes_each=500)
     receiver.wait_for(10)
+    until(lambda: process.metrics()["walrelay_in_flight_events"] == 40, what="all are read")
     until(lambda: process.metrics()["walrelay_lag_seconds"] > 0.5, what="the lag grows")
     metrics = process.metrics()
     assert metrics["walrelay_in_flight_events"] == 40
@@ -97,6 +98,30 @@ def test_status_ready_is_the_exit_code_of_a_health_check(db, receiver, relay):
     assert run_command(*command).returncode == 1
 
 
+def test_an_idle_relay_asks_the_server_for_no_more_connections(new_cluster, new_db, relay):
+    database = new_db(new_cluster(log_connections="on"))
+    process = relay(to_discard(database)).wait_ready()
+    emit(database, 1)
+    until(lambda: process.delivered("nothing") == 1, what="the row is delivered")
+    before = database.cluster.log().count("connection authorized")
+    stays(process.ready, 13, "idle")
+    assert database.cluster.log().count("connection authorized") <= before + 1
+
+
+def test_a_relay_that_was_idle_is_ready_while_the_first_answer_is_awaited(db, receiver, relay):
+    process = relay(to_http(db, receiver)).wait_ready()
+    stays(process.ready, 8, "idle")
+    gate = receiver.gate()
+    receiver.answer(Reply(gate=gate))
+    emit(db, 1, 2)
+    receiver.wait_for(1)
+    try:
+        stays(process.ready, 2, lambda: process.get("/readyz")[1])
+        process.wait_not_ready("nothing is delivered: no answer yet")
+    finally:
+        gate.open()
+
+
 @pytest.mark.every_major
 def test_status_shows_positions_of_relay_and_database(db, receiver, relay):
     process = relay(to_http(db, receiver)).wait_ready()
@@ -109,10 +134,12 @@ def test_status_shows_positions_of_relay_and_database(db, receiver, relay):
     assert shown["relay"]["state"] == "streaming" and shown["relay"]["ready"] is True
     assert shown["relay"]["sinks"][0]["delivered"] == 3
     assert shown["database"]["slot"]["active_pid"] == db.slot_state()[0]
-    assert shown["database"]["progress"]["epoch"] == 1
+    epoch = process.status()["epoch"]
+    assert shown["database"]["progress"]["epoch"] == epoch
     text = run_command("status", "-c", process.file).stdout
-    assert "streaming, ready" in text and "3 delivered" in text and "epoch 1" in text
+    assert "streaming, ready" in text and "3 delivered" in text and f"epoch {epoch}" in text
     assert process.stop() == 0
+    until(lambda: db.slot_state()[0] is None, what="the server has let the slot go")
     shown = json.loads(run_command("status", "-c", process.file, "-o", "json").stdout)
     assert shown["relay"] is None
     assert shown["database"]["slot"]["active_pid"] is None

@@ -50,7 +50,7 @@ def test_while_the_endpoint_answers_503_nothing_is_acknowledged_and_nothing_time
     for database, process in processes.items():
         until(
             lambda: Arrivals.of(requests_of(database)).distinct == set(range(200)),
-            30,
+            90,  # the sink is asked once a minute at last
             lambda: f"all rows: {process.status()}",
         )
         process.wait_ready(30)

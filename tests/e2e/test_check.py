@@ -112,6 +112,8 @@ def test_sinks_that_do_not_answer_are_looked_at_side_by_side(db, check):
             "mute": {"http": {"url": f"https://127.0.0.1:{port}/"}},
             "away": {"http": {"url": f"http://127.0.0.1:{free_port()}/"}},
             "lost": {"http": {"url": "http://endpoint.invalid/"}},
+            # Each is waited for for four seconds: one after the other they would take far longer.
+            **{f"mute{n}": {"http": {"url": f"https://127.0.0.1:{port}/"}} for n in range(5)},
         }
         started = time.monotonic()
         code, findings = check(config(db, sinks, [outbox_to(list(sinks), topic="t")]))
@@ -186,11 +188,17 @@ def test_an_endpoint_is_reached_and_verified_and_gets_no_request(
     assert code == 0, findings
     [one] = about(findings, "sink endpoint")
     assert one["severity"] == "ok" and "certificate is accepted" in one["text"]
+    until(lambda: seen_to_its_end(secure), what="the endpoint has seen the connection")
     assert secure.connections == 1 and secure.requests == []
     code, findings = check(to_http(db, receiver))
     assert code == 0 and about(findings, "sink endpoint", "ok")
-    until(lambda: receiver.connections == 1, what="the receiver has seen the connection")
-    assert receiver.requests == []
+    until(lambda: seen_to_its_end(receiver), what="the receiver has seen the connection")
+    assert receiver.connections == 1 and receiver.requests == []
+
+
+def seen_to_its_end(receiver):
+    """Whether connections came, and all that came with them was read."""
+    return receiver.connections > 0 == receiver.open_connections
 
 
 def test_a_certificate_that_ends_soon_warns(db, endpoint, certificates, check):
@@ -245,12 +253,11 @@ def test_an_admin_port_is_free_or_named_with_who_has_it(db, receiver, relay, che
         assert code == 2
         assert "in use" in about(findings, "admin", "stops")[0]["text"]
     process = relay(to_http(db, receiver)).wait_ready()
-    listen = process.admin.removeprefix("http://")
-    code, findings = check({**to_http(db, receiver), "admin": {"listen": listen}})
+    code, findings = check({**to_http(db, receiver), "admin": process.admin_section})
     assert code == 0, findings
     assert "a relay of this slot answers" in about(findings, "admin", "info")[0]["text"]
     other = config(db, {"nothing": {"discard": {}}}, [outbox_to("nothing")], {"slot": "another"})
-    _, findings = check({**other, "admin": {"listen": listen}})
+    _, findings = check({**other, "admin": process.admin_section})
     assert f"the relay of slot {db.slot}" in about(findings, "admin", "stops")[0]["text"]
 
 

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from support import hostile
 from support.cluster import source_folder
 from support.relay import binary, run_command
 
@@ -97,49 +98,15 @@ code = subprocess.call(sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 sys.exit(code)
 """
-whole = """
-source: { conninfo: "dbname=shop", slot: walrelay, publication: walrelay }
-sinks: { hooks: { http: { url: "http://127.0.0.1/" } } }
-routes: [ { from: walrelay.outbox, to: hooks } ]
-"""
-# The file, and what is said of it behind its name.
-hostile_files = {
-    "billion laughs": (
-        b"a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
-        + b"".join(
-            b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 10)) for n in range(1, 9)
-        ),
-        r":\d+:\d+: too many values",
-    ),
-    "10 MB": (b"# " + b"x" * 10_000_000, ": larger than 1 MiB"),
-    "NUL": (whole.encode() + b"log: { level: \0 }\n", ":5:15: a NUL byte"),
-    "UTF-16": (whole.encode("utf-16"), r":\d+:1: (a NUL byte|this line is not UTF-8)"),
-    "unknown key": (whole + "limits: { in_flight_evnts: 1 }\n",
-                    ":5:11: limits.in_flight_evnts: unknown key, did you mean in_flight_events"),
-    "duplicate key": (whole + "log: {}\nlog: {}\n", ":6:1: log: duplicate key.*line 5, column 1"),
-    "wrong type": (whole + "limits: [ 1 ]\n", ":5:1: limits: expected a map, got a list"),
-    "tab": (whole + "log:\n\tlevel: info\n", ":6:1: a tab in the indentation"),
-    "missing variable": (whole + 'admin: { token: "${env:WALRELAY_NONE}" }\n',
-                         ":5:17: admin.token: the environment variable WALRELAY_NONE is not set"),
-    "missing secret file": (whole + 'admin: { token: "${file:/nowhere/token}" }\n',
-                            ":5:17: admin.token: the secret file /nowhere/token can't be read"),
-    "secret from a device": (whole + 'admin: { token: "${file:/dev/zero}" }\n',
-                             ":5:17: admin.token: the secret file /dev/zero can't be read"),
-    "empty secret": (whole + 'admin: { token: "${env:EMPTY}" }\n',
-                     ":5:17: admin.token: the environment variable EMPTY is empty"),
-    "deep lists": (b"a: " + b"[" * 300_000, r":\d+:\d+: "),
-    "deep maps": (b"{a: " * 150_000, r":\d+:\d+: "),
-    "deep blocks": (b"- " * 300_000 + b"x", r":\d+:\d+: "),
-}
 
 
-@pytest.mark.parametrize("name", hostile_files)
+@pytest.mark.parametrize("name", hostile.files)
 def test_d5_a_hostile_configuration_is_exit_2_with_its_place_in_little_time_and_memory(
     name, tmp_path
 ):
-    content, expected = hostile_files[name]
+    content, expected = hostile.files[name]
     file = tmp_path / "relay.yaml"
-    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    file.write_bytes(content)
     done = subprocess.run(
         [sys.executable, "-S", "-c", measure, binary(), "run", "-c", str(file)],
         capture_output=True,

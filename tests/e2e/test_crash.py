@@ -10,6 +10,7 @@ import pytest
 
 from support.events import Arrivals, by_key, emit, numbers, position, skips, to_http
 from support.receiver import Reply
+from support.records import wait_all_acknowledged
 from support.relay import config
 from support.wait import until
 
@@ -85,17 +86,41 @@ def test_a_relay_that_is_frozen_for_longer_than_wal_sender_timeout_goes_on(
     process = relay(to_http(database, receiver)).wait_ready()
     emit(database, 0, 9)
     receiver.wait_for(10)
+    given_up = "terminating walsender process due to replication timeout"
+    before = database.cluster.log().count(given_up)
     process.pause()
     emit(database, 10, 19)
     until(
-        lambda: "terminating walsender process due to replication timeout"
-        in database.cluster.log(),
+        lambda: database.cluster.log().count(given_up) > before,
         what="the server gives the frozen relay up",
     )
     process.resume()
     until(lambda: Arrivals.of(receiver.requests).distinct == set(range(20)), 15, "all rows")
     process.wait_ready()
     assert Arrivals.of(receiver.requests).differing == []
+
+
+def test_a_relay_that_was_frozen_sends_nothing_once_another_one_had_the_slot(
+    new_cluster, new_db, receiver, relay
+):
+    database = new_db(new_cluster(wal_sender_timeout="1s"))
+    receiver.answer(Reply(503))
+    settings = to_http(database, receiver, limits={"in_flight_events": 20})
+    first = relay(settings).wait_ready()
+    emit(database, 0, 199, keys=20)
+    until(lambda: first.status()["limit_held_by"], what="it reads no further")
+    first.pause()
+    receiver.answer(Reply())
+    second = relay(settings).wait_ready(30)
+    until(lambda: Arrivals.of(receiver.requests).distinct == set(range(200)), 30, "all rows")
+    wait_all_acknowledged(database, 200)
+    epochs = {request.headers["x-walrelay-epoch"] for request in receiver.requests}
+    assert len(epochs) == 2
+    before = len(receiver.requests)
+    first.resume()
+    first.wait_log("waiting until it is free", 30)
+    assert receiver.requests[before:] == []
+    assert second.running()
 
 
 @pytest.mark.every_major
@@ -107,9 +132,9 @@ def test_when_the_walsender_is_terminated_the_relay_goes_on(db, receiver, relay)
         receiver.wait_for(threshold)
         db.sql("SELECT pg_terminate_backend(%s)", [db.slot_state()[0]])
     until(lambda: Arrivals.of(receiver.requests).distinct == set(range(3000)), 30, "all rows")
+    until(lambda: process.metrics()["walrelay_reconnects_total"] >= 1, what="it connects anew")
     process.wait_ready()
     assert process.running()
-    assert process.metrics()["walrelay_reconnects_total"] >= 1
     arrivals = Arrivals.of(receiver.requests)
     assert arrivals.differing == []
     for key, log in by_key(receiver.requests).items():

@@ -6,8 +6,10 @@ import json
 import pytest
 
 from support.cluster import source_folder
+from support.events import emit
 from support.parked import wait_set_aside
 from support.relay import config
+from support.wait import until
 
 recorded = json.loads(
     (source_folder / "tests/fixtures/debezium/records.json").read_text(encoding="utf-8")
@@ -190,6 +192,8 @@ def test_records_are_those_of_debezium_byte_for_byte(db, broker, new_topics, rel
         for statement in case["statements"]:
             for sql in statement["sql"]:
                 db.sql(sql)
+    emit(db, 1)
+    until(lambda: process.status()["discarded"] == 1, what="all is read, to the row behind it")
     process.wait_settled()
     found = {
         topic: [(one.key, one.value, one.headers) for one in broker.everything(topic)]
@@ -221,10 +225,12 @@ def test_a_row_without_aggregatetype_is_named_and_what_is_before_it_arrives(
     if policy == "halt":
         reason = process.wait_not_ready("aggregatetype")
         assert identity in reason
+        until(lambda: process.delivered("kafka") == 1, what="what is before it")
         assert len(broker.everything(topic)) == 1
     else:
         row = wait_set_aside(db, identity)
         assert (row["source_table"], row["sink"]) == ("public.t_null", "kafka"), row
         assert "aggregatetype" in row["error"], row
+        until(lambda: process.delivered("kafka") == 2, what="what is behind it as well")
         process.wait_settled()
         assert len(broker.everything(topic)) == 2, "what is behind it arrives as well"

@@ -23,6 +23,7 @@ def test_each_hostile_row_is_one_line_of_json_on_stdout_and_unchanged(db, relay)
     process = relay(to_stdout(db)).wait_ready()
     for text in hostile.texts:
         insert(db, text)
+    until(lambda: process.delivered("console") >= len(hostile.texts), what="each is written")
     process.wait_settled()
     events = process.output()
     assert [event["key"] for event in events] == hostile.texts
@@ -49,13 +50,15 @@ def test_what_stalls_is_named_on_one_line_of_log_and_answers_whatever_a_row_hold
     until(
         lambda: len(process.status()["sinks"][0]["stalls"]) == len(texts), 15, "each has its target"
     )
-    process.wait_log("HTTP 404")
+    until(lambda: process.log().count("HTTP 404") >= len(texts), 15, "each is in the log")
     for line in process.log().split("\n")[:-1]:
         shown = json.loads(line)["message"] if form == "json" else line
         assert not any(one in shown for one in never_raw), shown
     readiness = process.get("/readyz")[1].split("\n")
     assert readiness[0] == "not ready" and readiness[-1] == ""
-    assert all(line.startswith("sink endpoint stalls, target /") for line in readiness[1:-1])
+    # The other one is said when that has lasted for five seconds.
+    expected = ("sink endpoint stalls, target /", "sink endpoint: nothing is delivered: HTTP 404")
+    assert all(line.startswith(expected) for line in readiness[1:-1])
     assert not any(one in "".join(readiness) for one in never_raw)
     assert process.metrics()["walrelay_ready"] == 0
 

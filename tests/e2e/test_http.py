@@ -1,5 +1,7 @@
 """HTTP endpoints as they are in life: slow, closing, refusing, redirecting."""
 
+import time
+
 import pytest
 
 from support.events import by_key, emit, numbers, to_http
@@ -51,7 +53,7 @@ def test_when_the_reply_is_lost_the_repeat_has_the_same_id_and_bytes_and_is_atte
 ):
     """C10; that the signature of a repeat is valid is in test_http_security.py."""
     receiver.answer(lambda request: Reply(lost=len(receiver.requests) == 1))
-    process = relay(to_http(db, receiver)).wait_ready()
+    process = relay(to_http(db, receiver, {"signing": None})).wait_ready()
     event = insert(db, "t", "k")
     first, second = receiver.wait_for(2)
     until(lambda: process.delivered("endpoint") == 1, what="it is delivered")
@@ -112,7 +114,7 @@ def test_429_with_retry_after_holds_the_endpoint_that_long(db, receiver, relay):
     process = relay(to_http(db, receiver)).wait_ready()
     emit(db, 0)
     [refused] = receiver.wait_for(1)
-    until(lambda: process.metrics(), what="the answer is read")
+    until(lambda: process.status()["sinks"][0]["retried"]["transient"] == 1, what="it is read")
     emit(db, 1, 20, keys=20)
     requests = receiver.wait_for(22)
     assert min(request.at for request in requests[1:]) >= refused.at + 1.95
@@ -128,12 +130,13 @@ def test_requests_keep_to_the_rate_also_those_behind_a_429(db, receiver, relay):
         lambda request: Reply(429, {"retry-after": "0"}) if len(receiver.requests) <= 3 else Reply()
     )
     process = relay(to_http(db, receiver, http={"rate": "20/s"})).wait_ready()
+    started = time.monotonic()
     emit(db, 0, 49, keys=50)
     until(lambda: process.delivered("endpoint") == 50, 20, "all are delivered")
     times = [request.at for request in receiver.requests]
     assert len(times) >= 53
-    # 52 pauses of 50 ms, less what a busy machine makes the first request late.
-    assert times[-1] - times[0] > 2, times
+    # 52 pauses of 50 ms; not from the first request on, which a busy machine may see late.
+    assert times[-1] - started > 2.5, times
     assert sorted(set(numbers(receiver.requests))) == list(range(50))
 
 
@@ -155,7 +158,7 @@ def test_400_three_times_over_ten_seconds_halts_by_name(db, receiver, relay):
     insert(db, "t", "good")
     until(lambda: process.delivered("endpoint") == 1, what="the other key goes on")
     assert process.ready(), "one refusal says little"
-    text = process.wait_not_ready("halted", 15)
+    text = process.wait_not_ready("halted", 30)
     for part in (bad, "walrelay.outbox", "LSN", "HTTP 400", "key bad"):
         assert part in text, text
     process.wait_log(f"halted on .*{bad}")
@@ -164,7 +167,7 @@ def test_400_three_times_over_ten_seconds_halts_by_name(db, receiver, relay):
     assert tried[2].at - tried[0].at >= 9.9
     insert(db, "t", "good")
     until(lambda: process.status()["in_flight_events"] == 3, what="the next row is read")
-    assert len(receiver.requests) == 4, "nothing more is sent"
+    stays(lambda: len(receiver.requests) == 4, 0.5, "nothing more is sent")
     assert process.running() and process.status()["state"] == "halted"
 
 

@@ -96,7 +96,7 @@ def test_signatures_verify_with_independent_implementations_under_each_of_two_se
 
 
 def test_an_endpoint_without_signing_gets_no_signature(db, receiver, relay):
-    relay(to_http(db, receiver)).wait_ready()
+    relay(to_http(db, receiver, {"signing": None})).wait_ready()
     insert(db)
     [request] = receiver.wait_for(1)
     assert "webhook-signature" not in request.headers
@@ -152,7 +152,8 @@ def test_no_value_of_a_row_changes_the_request_that_carries_it(db, relay):
     try:
         url = f"http://127.0.0.1:{endpoint.port}/in/{{topic}}/end?key={{key}}"
         process = relay(
-            config(db, {"endpoint": {"http": {"url": url}}}, [outbox_to("endpoint")])
+            config(db, {"endpoint": {"http": {"url": url, "signing": None}}},
+                   [outbox_to("endpoint")])
         ).wait_ready()
         for count, value in enumerate(hostile.texts, 1):
             endpoint.received = b""

@@ -166,3 +166,26 @@ def test_b7_a_client_that_the_broker_does_not_let_in_is_named_with_the_mend(
     stays(lambda: process.delivered("events") == 0, 0.5, "nothing is delivered")
     for secret in (secured.password, "wr0ng"):
         assert secret not in said + process.log() + process.get("/readyz")[1]
+
+
+@pytest.mark.parametrize(
+    "client", [wrong_password, pytest.param(certificate_of_a_stranger, marks=pytest.mark.slow)]
+)
+def test_b7_a_client_that_was_not_let_in_delivers_once_its_secret_is_replaced_and_sighup_sent(
+    db, secured, relay, client
+):
+    topic = secured.create_topic()
+    secured.allow(topic, "WRITE", who="relay")
+    secured.allow(topic, "WRITE", who="CN=client")
+    right = secured.by_password() if client is wrong_password else secured.by_certificate("client")
+    process = relay(to_kafka(db, secured, topic, kafka=client(secured)))
+    emit(db, 0, 99, keys=5)
+    process.wait_log("sink events.*" + right["brokers"])
+    assert process.delivered("events") == 0
+    assert process.reload(to_kafka(db, secured, topic, kafka=right))
+    wait_all_acknowledged(db, 100)
+    records = secured.everything(topic)
+    assert_all_arrived(records, range(101))
+    assert repeats(records) == 0
+    process.wait_ready()
+    assert process.status()["reconnects"] == 0

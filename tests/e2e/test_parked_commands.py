@@ -1,6 +1,7 @@
 """walrelay parked, pause and resume, and status, on rows that are written here: no relay runs."""
 
 import json
+import os
 
 import pytest
 
@@ -91,6 +92,17 @@ def test_show_tells_all_of_a_row_and_what_would_be_sent_today(shop):
     assert shown["holds_key"] and shown["slot"] == shop.slot and shown["fault"] is None
 
 
+def test_show_as_json_of_a_body_that_nests_very_deep_stays_small(shop):
+    deep = "[" * 20000 + "]" * 20000
+    one = park(shop, message=insert_message("7d444840-9dc0-11d1-b245-5ffdce74fad2", "orders", "k",
+                                            None, deep, None, None))
+    done = walrelay(shop, "parked", "show", one, "-o", "json")
+    assert done.returncode == 0 and len(done.stdout) < 1 << 20, done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["columns"]["payload"] == deep
+    assert all(deep in to for to in shown["deliveries"])
+
+
 def test_show_of_a_row_that_can_not_be_read_says_why(shop):
     other = park(shop, relation=relation_message("shop.gone", (("a", 25),)),
                  message=insert_message("x"))
@@ -149,6 +161,47 @@ def test_what_can_not_be_marked_is_named(shop):
                              'sink "hoks" is not in'), ([], "")]:
         refused = walrelay(shop, "parked", *arguments)
         assert refused.returncode == 2 and part in refused.stderr, (arguments, refused)
+    assert marks(shop) == []
+
+
+not_utf8 = os.fsdecode(b"k\xff")
+bad_selectors = [
+    *((["--since", text], "--since: a duration (90s, 30m, 2h, 3d; up to 999999) or a time")
+      for text in ("", "5w", "-5m", "5", "9999999d", "1.5h", "yesterdayish", "2026-13-01",
+                   "2026-01-01 12:00 nowhere/none")),
+    *(([option, not_utf8], f"{option}: a text in UTF-8 is expected")
+      for option in ("--key", "--error", "--since", "--sink")),
+]
+bad_marks = [
+    *((["--", text], "ids: a whole number from 1 on is expected")
+      for text in ("-5", "0", "x", "1.5", "010", "0x10", "99999999999999999999", "")),
+    (["-5"], "-5"),
+    (["1", "0"], "ids: a whole number from 1 on is expected"),
+    ([], "say which rows: IDs, --key, --since, --error, --sink, or --all"),
+    (["--held"], "say which rows: IDs, --key, --since, --error, --sink, or --all"),
+    (["1", "--all", "--yes"], "IDs and --all exclude each other"),
+]
+bad_lists = [
+    *((["--limit", text], "--limit: a whole number from 1 on is expected")
+      for text in ("0", "-1", "x", "", "0x10", "99999999999999999999")),
+    (["1"], "1"),
+]
+
+
+@pytest.mark.parametrize("command, bad", [
+    ("list", [*bad_selectors, *bad_lists]),
+    ("redrive", [*bad_selectors, *((arguments[:-1] if "--yes" in arguments else arguments, named)
+                                   for arguments, named in bad_marks)]),
+    ("drop", [*bad_selectors, *bad_marks]),
+    ("show", [(["--", text], "id: a whole number from 1 on is expected")
+              for text in ("0", "-1", "x", "010")]),
+], ids=["list", "redrive", "drop", "show"])
+def test_a_selector_that_can_not_be_meant_is_refused_by_name_and_marks_nothing(command, bad, shop):
+    park(shop)
+    for arguments, named in bad:
+        done = run_command("parked", command, "-c", shop.file, *arguments)
+        assert done.returncode == 2 and named in done.stderr, (arguments, done)
+        assert done.stdout == "" and len(done.stderr.splitlines()) <= 2, (arguments, done)
     assert marks(shop) == []
 
 

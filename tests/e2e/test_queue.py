@@ -160,7 +160,7 @@ def test_a_push_is_not_acknowledged_before_its_worker_has_answered(queues, recei
     receiver.wait_for(2)
     process.wait_settled()
     assert [request.headers["idempotency-key"] for request in receiver.requests] == [made, made]
-    assert queues.slot_state()[1] > before
+    until(lambda: queues.slot_state()[1] > before, what="the server has the acknowledgement")
 
 
 def test_a_queue_whose_path_is_missing_stalls_alone(queues, receiver, relay):

@@ -248,6 +248,25 @@ def test_every_test_that_the_document_on_reliability_names_is_there():
         assert re.search(f"{begins}{re.escape(name)}(?![a-z0-9])", content), (file, name)
 
 
+def test_the_document_on_reliability_has_every_case_every_planted_bug_and_the_count_of_rare_states():
+    text = (source_folder / "docs" / "reliability.md").read_text(encoding="utf-8")
+    cases = re.findall(r"^\| ([BCD]\d+) \|", text, re.M)
+    kafka = [f"B{n}" for n in range(1, 16) if n != 14]  # B14 is of transactions, which there are not
+    assert cases == [*kafka, *(f"C{n}" for n in range(1, 15)), "D3", "D4", "D5", "D6", "D8"]
+
+    header = (source_folder / "include/walrelay/core/planted.hpp").read_text(encoding="utf-8")
+    names = re.search(r"enum class bug .*?\{(.*?)count_", header, re.S).group(1)
+    planted = set(re.findall(r"^ *(\w+),$", names, re.M)) - {"none"}
+    told = re.findall(r"^\| `(\w+)` \|", text, re.M)
+    assert len(told) == len(set(told)) and set(told) == planted
+
+    simulation = source_folder / "tests" / "simulation"
+    states = (simulation / "rare_states.hpp").read_text(encoding="utf-8")
+    counted = re.search(r"enum class rare .*?\{(.*?)count_", states, re.S).group(1)
+    number = len(re.findall(r"^ *\w+,", counted, re.M))
+    assert f"{number} rare states are counted" in text
+
+
 def test_the_files_and_links_that_the_readme_names_exist():
     named = set(re.findall(r"`((?:config|\./)[\w./-]*)`", readme)) - {"./dev"}
     assert len(named) > 4

@@ -2,12 +2,17 @@
 
 import base64
 import json
+import os
+import re
 import ssl
 
 import pytest
 
+from support import hostile
 from support.authority import Authority
 from support.events import Arrivals, by_key, emit, numbers, outbox_to, skips, to_http
+from support.parked import pause, refuses, resume
+from support.processes import free_port
 from support.receiver import Receiver, Reply
 from support.records import Writer, assert_all_arrived, repeats, to_kafka, wait_all_acknowledged
 from support.slot_holder import slot_held
@@ -86,6 +91,31 @@ def test_a_file_with_errors_changes_nothing_and_is_reported_with_its_lines(db, r
     assert process.metrics()["walrelay_reload_failed"] == 0
 
 
+def test_d5_a_hostile_file_is_refused_by_name_and_the_old_one_delivers_on(db, receiver, relay):
+    process = relay(sink_map(db, receiver), environment={"EMPTY": ""}).wait_ready()
+    before = process.peak_memory()
+    cases = [*hostile.files.values(), (None, ": can't be read: not a file: a pipe, socket or device")]
+    for count, (content, said) in enumerate(cases, 1):
+        process.file.unlink()
+        if content is None:
+            os.mkfifo(process.file)
+        else:
+            process.file.write_bytes(content)
+        told = len(process.log())
+        assert_refused(process, "the file has errors")
+        place = re.escape(str(process.file)) + said
+        assert re.search(place, process.log()[told:]), (said, process.log()[told:][:2000])
+        assert len(process.log()) - told < 10_000
+        emit(db, count)
+        receiver.wait_for(count)
+    assert numbers(receiver.requests) == [*range(1, len(cases) + 1)]
+    assert process.peak_memory() < before + (100 << 20)
+    process.file.unlink()
+    assert process.reload(sink_map(db, receiver, "/new"))
+    emit(db, 100)
+    until(lambda: path_of(receiver, 100) == "/new" if 100 in numbers(receiver.requests) else False)
+
+
 @pytest.mark.parametrize(
     "change, named",
     [
@@ -137,25 +167,98 @@ def test_a_window_that_does_not_empty_refuses_the_map_and_the_stream_goes_on(db,
     assert {request.path for request in receiver.requests} == {"/in"}
 
 
+@pytest.mark.parametrize(
+    "refusal, asked",
+    # The wait between two probes has grown; the next one is a minute ahead. (How many of the keys
+    # are sent before the first answer is here is not promised.)
+    [(Reply(401), 4), (Reply(503, {"retry-after": "60"}), 1)],
+    ids=["401", "503 for a minute"],
+)
 def test_a_secret_that_was_replaced_is_used_at_once_though_rows_wait(
-    db, receiver, relay, tmp_path
+    db, receiver, relay, tmp_path, refusal, asked
 ):
     token = tmp_path / "token"
     token.touch(mode=0o600)
     token.write_text("old", encoding="ascii")
     receiver.answer(
-        lambda one: Reply(200 if one.headers["authorization"] == "Bearer new" else 401)
+        lambda one: Reply() if one.headers["authorization"] == "Bearer new" else refusal
     )
     headers = {"authorization": f"Bearer ${{file:{token}}}"}
     process = relay(sink_map(db, receiver, http={"headers": headers})).wait_ready()
     emit(db, 1, 20, keys=3)
-    process.wait_not_ready("HTTP 401")
-    until(lambda: len(receiver.requests) >= 4, 20, "the wait between two probes has grown")
+    process.wait_not_ready(f"HTTP {refusal.status}")
+    until(lambda: len(receiver.requests) >= asked, 20, "it is refused")
     token.write_text("new", encoding="ascii")
     assert process.reload()
     until(process.ready, 5, process.status)
     wait_all_acknowledged(db, 21)
     assert process.status()["reconnects"] == 0
+
+
+def test_an_admin_token_that_was_replaced_counts_from_the_reload_on(db, receiver, relay, tmp_path):
+    token = tmp_path / "token"
+    token.touch(mode=0o600)
+    token.write_text("old", encoding="ascii")
+    admin = {"listen": f"127.0.0.1:{free_port()}", "token": f"${{file:{token}}}"}
+    process = relay(sink_map(db, receiver, admin=admin))
+
+    def codes(given):
+        return {process.get(path, given)[0] for path in ("/readyz", "/status", "/metrics")}
+
+    until(lambda: codes("old") == {200}, 15, "it is ready")
+    assert codes("new") == codes("") == {401}
+    token.write_text("new", encoding="ascii")
+    assert codes("old") == {200}, "nothing is read before the signal"
+    assert process.reload()
+    assert codes("new") == {200} and codes("old") == codes("") == {401}
+    assert process.reload(sink_map(db, receiver, "/other"))
+    until(lambda: codes("new") == {200}, what="with another map too")
+    assert codes("old") == {401} and process.get("/healthz", "")[0] == 200
+
+
+def test_a_conninfo_that_changed_alone_is_tried_first_and_used_by_the_next_connections(
+    db, receiver, relay
+):
+    process = relay(sink_map(db, receiver)).wait_ready()
+    wrong = {"conninfo": db.dsn(user="nobody_of_this_name"), "exit_delay": "0s"}
+    assert not process.reload(sink_map(db, receiver, source=wrong))
+    process.wait_log("not reloaded.*nobody_of_this_name")
+    moved = {"conninfo": db.dsn(user=db.relay_user, application_name="moved"), "exit_delay": "0s"}
+    assert process.reload(sink_map(db, receiver, source=moved))
+    emit(db, 1)
+    receiver.wait_for(1)
+    assert process.status()["reconnects"] == 0, "what is connected stays"
+
+    def name_of_the_walsender():
+        rows = db.sql(
+            "SELECT application_name FROM pg_stat_replication WHERE pid = %s",
+            [db.slot_state()[0]],
+        )
+        return rows[0][0] if rows else None
+
+    assert name_of_the_walsender() != "moved"
+    db.sql("SELECT pg_terminate_backend(%s)", [db.slot_state()[0]])
+    until(lambda: name_of_the_walsender() == "moved", 20, "it comes back by the new conninfo")
+    wait_all_acknowledged(db, 2)
+    assert Arrivals.of(receiver.requests).distinct == {1, 2}
+
+
+def test_a_paused_sink_stays_paused_with_other_settings_and_with_a_new_map(db, receiver, relay):
+    process = relay(sink_map(db, receiver)).wait_ready()
+    pause(process, "endpoint")
+    assert process.reload(sink_map(db, receiver, "/new"))
+    process.wait_not_ready("sink endpoint is paused by an operator")
+    emit(db, 1, 10, keys=3)
+    until(lambda: process.status()["in_flight_events"] == 10, what="they are read")
+    headers = {"x-settings": "other"}
+    assert process.reload(sink_map(db, receiver, "/new", http={"headers": headers}))
+    process.wait_not_ready("sink endpoint is paused by an operator")
+    stays(lambda: not receiver.requests, 1, "nothing is sent")
+    resume(process, "endpoint")
+    requests = receiver.wait_for(10)
+    assert {(one.path, one.headers["x-settings"]) for one in requests} == {("/new", "other")}
+    wait_all_acknowledged(db, 11)
+    assert Arrivals.of(receiver.requests).repeats == 0
 
 
 def test_signing_secrets_and_certificates_are_read_again(db, relay, tmp_path):
@@ -198,6 +301,24 @@ def test_a_halt_ends_with_a_reload_that_routes_the_row(db, receiver, relay):
     assert process.reload(sink_map(db, receiver, routes=[discard]))
     until(lambda: 1 in numbers(receiver.requests), what="it goes on")
     until(process.ready, 10, process.status)
+
+
+def test_a_halt_ends_with_sighup_where_the_endpoint_was_mended_and_the_file_is_the_same(
+    db, receiver, relay
+):
+    receiver.answer(refuses(2))
+    process = relay(sink_map(db, receiver, on_event_error="halt")).wait_ready()
+    emit(db, 1, 3)
+    process.wait_not_ready("halted on", 25)
+    assert process.reload()
+    assert "halted" not in process.get("/readyz")[1]
+    until(lambda: numbers(receiver.requests).count(2) == 6, 25, "it is tried again, and refused")
+    process.wait_not_ready("halted on")
+    receiver.answer(Reply())
+    assert process.reload()
+    until(lambda: {1, 2, 3} <= set(numbers(receiver.requests)), what="it goes on")
+    until(process.ready, 10, process.status)
+    wait_all_acknowledged(db, 4)
 
 
 def test_a_reload_in_a_large_transaction_waits_for_its_end(db, receiver, relay):
@@ -247,8 +368,16 @@ def test_a_held_key_stays_held_over_a_reload_and_heals_in_order(db, receiver, re
         emit(db, first, first + 9, keys=5)
     until(lambda: process.status()["sinks"][0]["held_keys"] == 1, 20, "the key is held")
     gate = receiver.gate()
-    receiver.answer(lambda one: Reply(gate=gate if one.headers["x-walrelay-key"] == "k0" else None))
-    until(lambda: process.status()["sinks"][0]["in_flight"] == 1, 20, "its attempt hangs")
+    hanging = []
+
+    def hangs(request):
+        if request.headers["x-walrelay-key"] != "k0":
+            return Reply()
+        hanging.append(request)
+        return Reply(gate=gate)
+
+    receiver.answer(hangs)
+    until(lambda: hanging, 20, "its attempt hangs")
     assert process.reload(sink_map(db, receiver, "/new", limits=limits))
     gate.open()
     receiver.answer(lambda one: Reply(500 if one.headers["x-walrelay-key"] == "k0" else 200))

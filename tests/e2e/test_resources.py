@@ -11,6 +11,7 @@ import tempfile
 
 import pytest
 
+from support import canary
 from support.events import Arrivals, emit, outbox_to, to_http, to_stdout
 from support.processes import free_port
 from support.receiver import Reply
@@ -179,7 +180,9 @@ def test_d6_hostile_clients_of_the_admin_endpoint_hold_up_no_event_and_are_bound
                     one.sendall(b"x")
             return True
 
-        never_reads = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n" * 2000
+        token = b"authorization: Bearer " + canary.text.encode()
+        never_reads = b"GET /metrics HTTP/1.1\r\nhost: x\r\n" + token + b"\r\n\r\n"
+        never_reads *= 2000
         slow = [client(never_reads if n < 5 else b"GET / HTTP/1.1\r\nx: ") for n in range(100)]
         emit(db, 1, 500, keys=50)
         receiver.wait_for(500, 5)

@@ -11,13 +11,13 @@ import pytest
 
 from support import canary
 from support.events import emit, outbox_to
+from support.parked import park, wait_set_aside
 from support.processes import free_port, spawn
 from support.receiver import Reply
 from support.relay import Relay, binary, config, run_command
 from support.wait import until
 
 secret = canary.text
-signing_key = base64.b64encode(f"{secret:.<32}".encode()).decode()
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def secrets(tmp_path):
     file = tmp_path / "password"
     file.touch(mode=0o600)
     file.write_text(secret, encoding="ascii")
-    return {"CANARY": secret, "SIGNING": f"whsec_{signing_key}"}, file
+    return {"CANARY": secret, "SIGNING": canary.signing}, file
 
 
 def settings_with(db, receiver, file, brokers):
@@ -52,7 +52,13 @@ def settings_with(db, receiver, file, brokers):
         {
             "from": "public.mails",
             "to": "hooks",
-            "shape": {"payload": "topic", "headers": {"x-route": "to {topic} ${env:CANARY}"}},
+            "shape": {
+                "payload": "topic",
+                "headers": {
+                    "x-route": "to {topic} ${env:CANARY}",
+                    "content-type": "text/plain; of=${env:CANARY}",
+                },
+            },
         },
     ]
     # The other form, with password=, is in every configuration of the tests.
@@ -105,6 +111,7 @@ def test_no_secret_is_in_log_answers_commands_or_the_list_of_processes(
     assert accepted.path == f"/in/{secret}/t?token={secret}"
     assert accepted.headers["authorization"] == f"Bearer {secret}"
     assert mail.headers["x-route"] == f"to mail {secret}"
+    assert mail.headers["content-type"] == f"text/plain; of={secret}"
     process.wait_log("sink events: ")
     db.sql("SELECT walrelay.emit('gone', '{}')")
     process.wait_log("HTTP 404")
@@ -131,8 +138,59 @@ def test_no_secret_is_in_log_answers_commands_or_the_list_of_processes(
     shown["wrong value"] = run_command("run", "-c", process.file, environment=environment).stderr
     assert shown["wrong value"]
     assert '"sinks"' in shown["/status"] and "walrelay_ready" in shown["/metrics"]
-    for where, text in shown.items():
-        assert secret not in text and signing_key not in text, where
+    canary.look_for(shown)
+
+
+def test_what_is_set_aside_and_what_operators_do_with_it_shows_no_secret(
+    db, receiver, relay, secrets
+):
+    environment, file = secrets
+    settings = settings_with(db, receiver, file, f"127.0.0.1:{free_port()}")
+    settings["routes"] = [outbox_to("hooks")]
+    receiver.answer(Reply(422, body=secret.encode()))
+    process = relay(settings, environment=environment)
+    until(lambda: process.get("/readyz", token=secret)[0] == 200, 15, "it is ready")
+
+    def operate(*words):
+        """What the command said; run_command() has searched it."""
+        done = run_command(*words, "-c", process.file, environment=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    emit(db, 1)
+    receiver.wait_for(1)
+    renamed = json.loads(json.dumps(settings).replace("?token=", "?again="))
+    for changed in ({**settings, "source": {**settings["source"], "slot": "${env:CANARY}"}},
+                    {**settings, "sinks": {**settings["sinks"], "hooks": {"discard": {}}}},
+                    {**settings, "sinks": {**settings["sinks"], "hooks": {"http": {
+                        "url": "http://127.0.0.1:1/${env:CANARY}"}}}},
+                    {**settings, "routes": [{"from": "public.${env:CANARY}", "to": "none"}]}):
+        before = process.log().count("not reloaded")
+        process.write(changed)
+        process.hang_up()
+        until(lambda before=before: process.log().count("not reloaded") > before, 10, process.log)
+    row = wait_set_aside(db, receiver.requests[0].headers["webhook-id"], 20)
+    assert receiver.requests[0].path == f"/in/{secret}/t?token={secret}"
+    assert row["destination"] == "/in/***/t?token=***" and "422" in row["error"]
+    process.write(renamed)
+    process.hang_up()
+    process.wait_log("reloaded: the new map")
+    [one] = json.loads(operate("parked", "list", "-o", "json"))["rows"]
+    for words in (["list"], ["show", one["id"]], ["show", one["id"], "-o", "json"]):
+        assert "/in/***/t?" in operate("parked", *words) or words == ["list"]
+    assert "hooks" in operate("pause", "hooks")
+    until(lambda: "paused by" in process.get("/readyz", token=secret)[1], what="it is paused")
+    operate("status")
+    operate("status", "-o", "json")
+    assert "hooks" in operate("resume", "hooks")
+    receiver.answer(Reply())
+    assert '"redrive"' in operate("parked", "redrive", one["id"], "-o", "json")
+    until(lambda: receiver.requests[-1].path == f"/in/{secret}/t?again={secret}", what="it is sent")
+    shown = {path: process.get(path, token=secret)[1] for path in ("/readyz", "/status", "/metrics")}
+    assert all(shown.values())
+    canary.look_for({**shown, "log": process.log()})
+    db.look_for_secrets()
+    assert db.value("SELECT count(*) FROM walrelay.redrive") == 3
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -153,7 +211,7 @@ def test_tail_shows_no_secret_of_urls_and_headers(form, db, receiver, tmp_path, 
     shown = (tmp_path / "out").read_text(encoding="utf-8")
     canary.look_for({"tail": shown, "its messages": (tmp_path / "err").read_bytes()})
     assert f"{receiver.url}/in/***/t?token=***" in shown and f"{receiver.url}/in/***/mail" in shown
-    assert signing_key not in shown and receiver.requests == []
+    assert receiver.requests == []
 
 
 @pytest.mark.parametrize("wrong", [
@@ -188,7 +246,8 @@ def test_a_secret_that_a_relay_shows_fails_the_test(where, db, receiver, tmp_pat
     stand_in = spawn([*pause, secret if where == "arguments" else "nothing"])
     process._process = stand_in  # pylint: disable=protected-access
     process.admin = receiver.url
-    receiver.answer(lambda request: Reply(200, body=b"a " + secret.encode() * (request.path == where)))
+    shown = base64.b64encode(b"somebody:" + secret.encode())
+    receiver.answer(lambda request: Reply(200, body=b"a " + shown * (request.path == where)))
     if where in ("stderr", "stdout"):
         (process.folder / where).write_text(f"password={secret}\n", encoding="ascii")
     with pytest.raises(AssertionError, match=f"a secret is shown: {where}"):
@@ -209,6 +268,21 @@ def test_a_secret_in_the_record_of_progress_fails_the_test(db):
     db.sql("DELETE FROM walrelay.progress")
 
 
+@pytest.mark.parametrize("bad", [{"destination": f"/in/{secret}"}, {"message": secret.encode()}])
+def test_a_secret_in_what_is_set_aside_fails_the_test(bad, db):
+    park(db, **bad)
+    with pytest.raises(AssertionError, match="a secret is shown: walrelay.parked"):
+        db.look_for_secrets()
+    db.sql("DELETE FROM walrelay.parked")
+
+
+def test_a_secret_in_a_mark_fails_the_test(db):
+    db.sql("SELECT walrelay.pause('s', %s)", [secret])
+    with pytest.raises(AssertionError, match="a secret is shown: walrelay.redrive"):
+        db.look_for_secrets()
+    db.sql("DELETE FROM walrelay.redrive")
+
+
 def test_a_secret_that_a_command_prints_fails_the_test():
     with pytest.raises(AssertionError, match="a secret is shown: stderr of"):
         run_command("run", "-c", f"/nowhere/{secret}")
@@ -219,5 +293,9 @@ def test_every_configuration_carries_the_secret(db):
     planted = config(db, sinks, [outbox_to("a")])
     assert planted["source"]["conninfo"].endswith(f" password={canary.reference}")
     assert planted["sinks"]["a"]["http"]["headers"] == {"x-canary": canary.reference}
+    assert planted["sinks"]["a"]["http"]["signing"] == canary.signing_reference
+    assert "signing" not in config(
+        db, {"a": {"http": {"url": "http://127.0.0.1", "signing": None}}}, [outbox_to("a")]
+    )["sinks"]["a"]["http"]
     assert planted["sinks"]["b"]["kafka"]["properties"]["sasl.password"] == canary.reference
     assert "headers" not in sinks["a"]["http"], "the test's own is left alone"

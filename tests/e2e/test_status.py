@@ -61,11 +61,25 @@ def test_a_url_that_stalls_is_named_with_its_sink_and_reason(db, receiver, relay
     assert "/in stalls for" in line and "HTTP 404" in line and "the slot keeps" in line
 
 
+def test_a_halt_that_could_not_be_written_down_at_once_is_written_down_later(
+    db, receiver, relay
+):
+    process = relay(to_http(db, receiver, on_event_error="halt")).wait_ready()
+    with contextlib.closing(db.conn(autocommit=False)) as connection:
+        connection.cursor().execute("SELECT FROM walrelay.progress FOR SHARE")
+        db.sql("INSERT INTO walrelay.outbox (topic, payload, headers) VALUES ('t', '{}', '[]')")
+        process.wait_not_ready("halted")
+        process.wait_not_ready("lock timeout")
+    until(lambda: status(process)["database"]["progress"]["halt"], 20, "the halt is recorded")
+    until(lambda: "lock timeout" not in process.get("/readyz")[1], what="that is over")
+
+
 def test_a_halt_holds_wal_and_is_still_told_once_the_relay_is_gone(db, receiver, relay):
     process = relay(to_http(db, receiver, on_event_error="halt")).wait_ready()
     db.sql("INSERT INTO walrelay.outbox (topic, payload, headers) VALUES ('t', '{}', '[]')")
     process.wait_not_ready("halted")
     wait_wal(process, "held by the halt: ")
+    until(lambda: status(process)["database"]["progress"]["halt"], what="the halt is recorded")
     process.kill9()
     line = wait_wal(process, "nobody reading the slot")
     assert "which had halted" in line and "walrelay.outbox" in line
@@ -140,9 +154,6 @@ def test_a_database_that_does_not_answer_is_one_clear_line(db, relay, conninfo, 
 
 def test_the_relay_of_another_slot_is_not_taken_for_ours(db, more_dbs, relay):
     process = relay(to_discard(db)).wait_ready()
-    other = relay(
-        {**to_discard(more_dbs()), "admin": {"listen": process.admin.removeprefix("http://")}},
-        start=False,
-    )
+    other = relay({**to_discard(more_dbs()), "admin": process.admin_section}, start=False)
     assert status(other)["relay"] is None
     assert run_command("status", "-c", other.file, "--ready").returncode == 1

@@ -269,9 +269,10 @@ def test_it_ends_after_the_events_that_were_asked_for(db, tail):
     assert shown.ends() == 0
     assert [event["payload"]["n"] for event in shown.events()] == [1, 2, 3]
     slots_are_gone(db)
-    for wrong in ("0", "-1", "x"):
+    for wrong in ("0", "-1", "x", "010"):
         refused = run_command("tail", "-c", "none.yaml", "--count", wrong)
         assert refused.returncode == 2, refused.stderr
+        assert "--count: a whole number from 1 on is expected" in refused.stderr
 
 
 def test_a_closed_pipe_ends_it_quietly(db, tail):

@@ -4,7 +4,7 @@ import itertools
 import subprocess
 import time
 
-from support.events import emit, numbers, to_http
+from support.events import commit_position, emit, numbers, to_http
 from support.parked import park
 from support.wait import until
 
@@ -56,9 +56,10 @@ def test_with_the_first_record_of_an_hour_all_that_nobody_needs_goes_and_a_fault
 
     def recorded(condition):
         """A record is written of one more event; whether the condition holds of it."""
-        emit(db, next(numbered))
-        position = db.wal_position()
-        until(lambda: db.slot_state()[1] >= position, what="it is acknowledged")
+        number = next(numbered)
+        emit(db, number)
+        commit = commit_position(receiver.wait_for(number)[number - 1])
+        until(lambda: db.slot_state()[1] > commit, what="it is acknowledged")
         return db.value(f"SELECT {condition} FROM walrelay.progress")
 
     # As rotate() asks: the record's snapshot sees the oldest row as delivered.

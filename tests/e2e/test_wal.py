@@ -3,6 +3,7 @@
 import pytest
 
 from support.events import commit_position, emit, to_discard, to_http
+from support.records import wait_all_acknowledged
 from support.wait import stays, until
 
 
@@ -43,8 +44,10 @@ def test_an_idle_server_is_not_written_to(new_cluster, new_db, relay):
         new_cluster(autovacuum="off", checkpoint_timeout="1h", bgwriter_delay="10s")
     )
     process = relay(to_discard(database)).wait_ready()
+    before = database.wal_position()
     emit(database, 1)
-    until(lambda: process.delivered("nothing") == 1, what="the row is delivered")
+    until(lambda: database.slot_state()[1] > before, what="the row is recorded and acknowledged")
+    assert process.delivered("nothing") == 1
     process.wait_settled()
     recorded = database.value("SELECT updated_at FROM walrelay.progress")
     # The server itself notes running transactions once after the last change.
@@ -77,7 +80,7 @@ def test_while_the_record_cannot_be_written_nothing_is_acknowledged(db, receiver
     stays(lambda: confirmed <= db.slot_state()[1] <= commit, 2, "the slot stays before the row")
     db.sql("GRANT UPDATE ON walrelay.progress TO walrelay_relay")
     process.wait_settled()
-    assert db.slot_state()[1] > commit
+    until(lambda: db.slot_state()[1] > commit, what="the server has the acknowledgement")
     assert process.stop() == 0
     assert len(receiver.requests) == 2
 
@@ -86,8 +89,7 @@ def test_while_the_record_cannot_be_written_nothing_is_acknowledged(db, receiver
 def test_an_update_of_the_record_is_hot_and_its_page_doesnt_bloat(db, relay):
     process = relay(to_discard(db)).wait_ready()
     for number in range(4):
-        emit(db, number)
-        process.wait_settled()
+        wait_all_acknowledged(db, number)  # so each is a record of its own
     process.stop()
     figures = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'progress'"
     until(lambda: db.value(figures) > 2, what="the statistics arrive")

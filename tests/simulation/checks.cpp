@@ -16,7 +16,7 @@ void world::check_opened(std::size_t index, const source_row& row) const {
             fail("a sink stalls though it has just taken a record");
         if (stall.what != engine::stall_info::scope::target) continue;
         if (stall.example == engine::no_delivery) continue;
-        if (slots_.at(relay_->delivery_at(stall.example).event).row->target == row.target)
+        if (kept(relay_->delivery_at(stall.example).event).row->target == row.target)
             fail("a target stalls though it has just taken a record");
     }
 }
@@ -29,7 +29,7 @@ void world::check_halt(const wire_attempt& ended, const engine::outcome& seen,
         fail("a record that is refused for good doesn't halt the relay");
     if (!halted_by_sink() || (halted_at_ && halted_at_->what != source_row::nature::unroutable))
         return;
-    if (slots_.at(relay_->halted()->event).row != ended.row) fail("halted at another row");
+    if (kept(relay_->halted()->event).row != ended.row) fail("halted at another row");
     const engine::retry_limits& limits = options_.retries;
     const bool spent =
         seen.what == what::transient && (limits.max_attempts > 0 || limits.max_age.count() > 0);

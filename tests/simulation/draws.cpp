@@ -83,7 +83,7 @@ void world::make_model() {
             made.kind = config::kafka_sink{"broker:9092", {}, false};
         } else {
             config::http_sink http;
-            http.url = "http://host/{target}";
+            http.url = "http://host/{topic}";
             made.kind = http;
         }
         model_.sinks.push_back(std::move(made));
@@ -92,16 +92,16 @@ void world::make_model() {
         config::route made;
         made.from_schema = "shop";
         made.from_table = "event";
-        made.where = {{"route", {std::to_string(i)}}};
+        made.where = {{"type", {std::to_string(i)}}};
         if (i == 0 || i == 2) made.to.push_back(0);
         if ((i == 1 || i == 2) && sinks_.size() > 1) made.to.push_back(1);
         if (i < 3 && made.to.empty()) made.to.push_back(0);
         config::mapped_shape shape;
-        shape.id = "{number}";
+        shape.id = "{id}";
         shape.key = "{key}";
-        shape.payload = "padding";
+        shape.payload = "payload";
         made.shape = shape;
-        made.topic = "{target}";
+        made.topic = "{topic}";
         made.on_event_error = static_cast<policy>(draw(0, 2));
         const bool strict = made.on_event_error != policy::park;
         for (const std::size_t sink : made.to) {
@@ -110,10 +110,21 @@ void world::make_model() {
         model_.routes.push_back(std::move(made));
     }
     base_routes_ = model_.routes;
+    for (const config::route& one : base_routes_)
+        model_.routes.push_back(for_messages(one));
     for (std::size_t i = 0; i < sinks_.size(); ++i) {
         const bool http = std::holds_alternative<config::http_sink>(model_.sinks[i].kind);
         options_.sinks.push_back({sinks_[i].depth, http});
     }
+}
+
+/// The same for messages that hold what a row would.
+config::route world::for_messages(config::route of_rows) {
+    of_rows.from_schema.clear();
+    of_rows.from_table.clear();
+    of_rows.from_message = message_prefix;
+    of_rows.shape = config::walrelay_shape{};
+    return of_rows;
 }
 
 std::optional<source_transaction> world::draw_transaction() {
@@ -125,6 +136,7 @@ std::optional<source_transaction> world::draw_transaction() {
         row_pointer row = draw_row();
         if (!plot_.rows_left_out.contains(rows_drawn_++)) one.rows.push_back(std::move(row));
     }
+    one.lone = one.rows.size() == 1 && one.rows.front()->message && chance(0.5);
     random_ = of_step;
     const bool nothing = rows == 0 ? plot_.rows_left_out.contains(rows_drawn_++) : one.rows.empty();
     if (nothing) return std::nullopt;
@@ -134,6 +146,7 @@ std::optional<source_transaction> world::draw_transaction() {
 row_pointer world::draw_row() {
     auto row = std::make_shared<source_row>();
     row->number = next_number_++;
+    row->message = chance(0.15);
     const std::uint64_t key = draw(0, keys_ - 1);
     if (!chance(0.1)) row->key = "k" + std::to_string(key);
     row->target = key % targets_;

@@ -60,8 +60,9 @@ struct fake_sink {
     std::int64_t pause_mark = 0;  ///< the newest that said so, or the contrary
     std::set<std::string> stuck;  ///< keys that fail alone
     std::vector<bool> target_down;
-    std::deque<wire_attempt> wire;   ///< in the order of sending
-    std::vector<late_attempt> late;  ///< of dead processes
+    std::deque<wire_attempt> wire;           ///< in the order of sending
+    std::vector<late_attempt> late;          ///< of dead processes
+    std::deque<engine::attempt_token> over;  ///< the last ones whose outcome was told
     std::map<row_number, std::vector<arrival>> landed;
     std::map<row_number, open_delivery> open;            ///< in source order
     std::map<std::size_t, std::uint64_t> target_hashes;  ///< that the relay knows targets by
@@ -78,6 +79,7 @@ struct fake_sink {
 
     void forget_process() {
         wire.clear();
+        over.clear();
         open.clear();
         fed_over.clear();
         held_keys.clear();

@@ -1,6 +1,7 @@
 #include "simulation/processes.hpp"
 
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,13 +28,35 @@ struct child {
     throw std::system_error{errno, std::generic_category(), what};
 }
 
-[[noreturn]] void be_child(int to, std::size_t number,
-                           const std::function<std::string(std::size_t)>& work, unsigned seconds) {
+/// One number for each process, which its parent reads too.
+class shared_numbers {
+public:
+    explicit shared_numbers(std::size_t count) : bytes_{std::max<std::size_t>(count, 1) * 8} {
+        void* const memory =
+            ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) fail("mmap");
+        first_ = static_cast<std::uint64_t*>(memory);
+    }
+
+    shared_numbers(const shared_numbers&) = delete;
+    shared_numbers& operator=(const shared_numbers&) = delete;
+
+    ~shared_numbers() { ::munmap(first_, bytes_); }
+
+    std::uint64_t& operator[](std::size_t number) noexcept { return first_[number]; }
+
+private:
+    std::size_t bytes_;
+    std::uint64_t* first_ = nullptr;
+};
+
+[[noreturn]] void be_child(int to, std::size_t number, const process_work& work, std::uint64_t& at,
+                           unsigned seconds) {
     ::alarm(seconds);
     int code = 0;
     std::string output;
     try {
-        output = work(number);
+        output = work(number, at);
     } catch (const std::exception& failure) {
         output = failure.what();
         code = 1;
@@ -46,8 +69,7 @@ struct child {
     ::_exit(code);
 }
 
-child start(std::size_t number, const std::function<std::string(std::size_t)>& work,
-            unsigned seconds) {
+child start(std::size_t number, const process_work& work, std::uint64_t& at, unsigned seconds) {
     std::array<int, 2> ends{};
     if (::pipe(ends.data()) != 0) fail("pipe");
     std::fflush(nullptr);
@@ -55,7 +77,7 @@ child start(std::size_t number, const std::function<std::string(std::size_t)>& w
     if (process < 0) fail("fork");
     if (process == 0) {
         ::close(ends[0]);
-        be_child(ends[1], number, work, seconds);
+        be_child(ends[1], number, work, at, seconds);
     }
     ::close(ends[1]);
     return {number, process, ends[0]};
@@ -75,16 +97,16 @@ std::string reap(const child& done) {
 
 }  // namespace
 
-std::vector<process_end> run_in_processes(std::size_t count,
-                                          const std::function<std::string(std::size_t)>& work,
+std::vector<process_end> run_in_processes(std::size_t count, const process_work& work,
                                           unsigned seconds_each) {
     const std::size_t at_once = std::max(1U, std::thread::hardware_concurrency());
     std::vector<process_end> ended(count);
+    shared_numbers at{count};
     std::vector<child> running;
     std::size_t next = 0;
     while (next < count || !running.empty()) {
-        while (next < count && running.size() < at_once)
-            running.push_back(start(next++, work, seconds_each));
+        for (; next < count && running.size() < at_once; ++next)
+            running.push_back(start(next, work, at[next], seconds_each));
         std::vector<pollfd> watched;
         for (const child& one : running)
             watched.push_back({one.from, POLLIN, 0});
@@ -99,6 +121,7 @@ std::vector<process_end> run_in_processes(std::size_t count,
                 continue;
             }
             end.fault = reap(running[i]);
+            end.at = at[running[i].number];
             running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
         }
     }

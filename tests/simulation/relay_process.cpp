@@ -81,10 +81,11 @@ void world::step_over() {
     config::route none;
     none.from_schema = "shop";
     none.from_table = "event";
-    none.where = {{"number", {std::to_string(halted_at_->number)}}};
+    none.where = {{"id", {std::to_string(halted_at_->number)}}};
     config::mapped_shape shape;
-    shape.payload = "padding";
+    shape.payload = "payload";
     none.shape = shape;
+    if (halted_at_->message) none = for_messages(std::move(none));
     model_.routes.insert(model_.routes.begin(), std::move(none));
     chance(0.5) ? stop_cleanly() : relay_crash();
 }
@@ -94,7 +95,7 @@ void world::note_halt() {
     using nature = source_row::nature;
     const bool behind_another = halted_at_ && halted_at_->what == nature::unroutable;
     if (halted_at_ && !(behind_another && halted_by_sink())) return;
-    halted_at_ = slots_.at(relay_->halted()->event).row;
+    halted_at_ = kept(relay_->halted()->event).row;
     tell("the relay halts at ", *halted_at_);
     switch (halted_at_->what) {
         case nature::good:

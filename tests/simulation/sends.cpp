@@ -64,7 +64,7 @@ void world::check_record(std::size_t index, const engine::engine::attempt& attem
         event.plan->build(event.row, event.route, index, event.position, 1, record_sent_);
     if (!built) fail("a good row makes no record: " + built.error().text());
     if (record_sent_.id != std::to_string(row.number)) fail("I8: a row is sent by another id");
-    if (record_sent_.body != row.padding) fail("I8: a row is sent with another body");
+    if (record_sent_.body != row.body()) fail("I8: a row is sent with another body");
     const bool same_key =
         row.keyed() ? record_sent_.key == column_of_key(row.key) : !record_sent_.key;
     if (!same_key) fail("I8: a row is sent with another key");

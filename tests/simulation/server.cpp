@@ -18,12 +18,16 @@ void world::commit_one() {
 }
 
 void world::commit(source_transaction unit) {
-    unit.commit = lsn{wal_end_.value + (chance(0.1) ? 300'000 : draw(1, 50))};
-    unit.end = lsn{unit.commit.value + draw(1, 9)};
+    // A commit may follow a message at once, and so begin where that ends.
+    const std::uint64_t gap = !source_.empty() && source_.back().lone && !unit.lone ? 0 : 1;
+    unit.commit = lsn{wal_end_.value + (chance(0.1) ? 300'000 : draw(gap, 50))};
+    unit.end = lsn{unit.commit.value + (unit.lone ? 1 : draw(1, 9))};
     wal_end_ = unit.end;
-    std::int32_t ordinal = 0;
+    std::int32_t rows = 0;
+    std::uint32_t messages = 0;
     for (const row_pointer& row : unit.rows) {
-        row->place = {unit.commit, ordinal++, 0};
+        row->place = {unit.commit, row->message ? rows - 1 : rows++, row->message ? ++messages : 0};
+        if (unit.lone) row->place = {unit.end, -1, 0};
         by_number_[row->number] = row;
     }
     if (!unit.rows.empty()) last_event_ = unit.end;
@@ -42,7 +46,10 @@ void world::send_bytes() {
     for (std::uint64_t burst = draw(1, 8); burst > 0; --burst) {
         if (next_transaction_ >= source_.size()) return;
         const source_transaction& one = source_[next_transaction_];
-        if (!next_row_) {
+        if (one.lone) {
+            wire_.lone_message(one);
+            ++next_transaction_;
+        } else if (!next_row_) {
             wire_.begin(one);
             next_row_ = 0;
         } else if (*next_row_ < one.rows.size()) {
@@ -95,8 +102,9 @@ void world::take(const frame_note& note, pgoutput::frame&& frame) {
     std::vector<std::size_t> unresolved_before;
     for (std::size_t i = 0; i < sinks_.size(); ++i)
         unresolved_before.push_back(relay_->sink(i).from_stream());
-    if (note.what == kind::begin) begin_unit(note.position);
-    if (note.what == kind::row && !suppressed_ && relay_->halted() && !halted_by_sink())
+    const bool lone = note.what == kind::lone_message;
+    if (note.what == kind::begin || lone) begin_unit(note.position);
+    if ((note.what == kind::row || lone) && !suppressed_ && relay_->halted() && !halted_by_sink())
         fail("a row was read behind one that halts");
 
     intake_->resumed();
@@ -108,14 +116,14 @@ void world::take(const frame_note& note, pgoutput::frame&& frame) {
         case kind::relation:
             break;
         case kind::row:
+        case kind::lone_message:
             if (suppressed_ && relay_->unresolved_events() > events_before)
                 fail("I10: a row is taken again that safe covers");
             if (!suppressed_) note_row(note, events_before, bytes_before, unresolved_before);
+            if (lone) end_unit(lsn{note.position.value + 1});
             break;
         case kind::commit:
-            read_open_ = false;
-            units_read_.push_back({note.position, events_of_unit_});
-            ends_.insert(note.position);
+            end_unit(note.position);
             break;
         case kind::keepalive:
             if (note.wants_reply && !asked_at_) asked_at_ = now_;
@@ -147,6 +155,12 @@ void world::begin_unit(lsn commit_lsn) {
     }
 }
 
+void world::end_unit(lsn end) {
+    read_open_ = false;
+    units_read_.push_back({end, events_of_unit_});
+    ends_.insert(end);
+}
+
 /// What the engine made of a row, seen from outside.
 void world::note_row(const frame_note& note, std::uint64_t events_before,
                      std::uint64_t bytes_before,
@@ -162,6 +176,13 @@ void world::note_row(const frame_note& note, std::uint64_t events_before,
     if (row->mark) {
         return note_mark(*row->mark);
     }
+    const bool redriven =
+        std::any_of(redriven_keys_.begin(), redriven_keys_.end(),
+                    [&](const auto& waiting) { return waiting.second.contains(row->key); });
+    if (redriven) reached_.note(rare::row_between_redrive_and_its_application);
+    if (row->message)
+        reached_.note(note.what == frame_note::kind::row ? rare::message_inside_transaction
+                                                         : rare::message_between_transactions);
     if (row->what == source_row::nature::unroutable) row->passed = true;
     std::size_t opened = 0;
     for (const std::size_t index : row->sinks) {
@@ -191,6 +212,12 @@ void world::note_mark(const operator_mark& mark) {
         sinks_[i].pause_mark = mark.id;
         sinks_[i].paused = mark.action == "pause";
     }
+}
+
+const world::slot_note& world::kept(engine::event_slot slot) const {
+    const auto found = slots_.find(slot);
+    if (found == slots_.end()) fail("I12: an event was released that is still to be delivered");
+    return found->second;
 }
 
 engine::event_slot world::note_new_slot(const row_pointer& row, std::uint64_t bytes, bool fed) {
@@ -224,6 +251,7 @@ void world::write_record(bool at_once) {
         writing_->answered = false;
         writing_->lands = chance(0.5);
     }
+    if (stopping_) writing_->answered = writing_->lands = false;
     if (chance(0.5)) land_record();
 }
 
@@ -244,6 +272,7 @@ void world::end_record() {
     } else {
         tell("what became of the record is unknown");
         relay_->record_failed();
+        if (stopping_) stopping_->relay_knows = chance(0.5);
         reached_.note(rare::record_outcome_unknown);
     }
     writing_.reset();
@@ -251,13 +280,17 @@ void world::end_record() {
 
 void world::send_status(bool at_once) {
     const auto told = relay_->status_due(now_, at_once);
-    if (!told) return;
-    if (told->flushed > confirmed_) tell("the relay acknowledges ", told->flushed.value);
-    check_status(*told);
+    if (told) tell_status(*told);
+}
+
+void world::tell_status(const engine::status_message& told) {
+    if (told.flushed > confirmed_) tell("the relay acknowledges ", told.flushed.value);
+    check_status(told);
     told_at_ = now_;
     asked_at_.reset();
-    acked_ = std::max(acked_, told->flushed);
-    confirmed_ = std::max(confirmed_, told->flushed);
+    acked_ = std::max(acked_, told.flushed);
+    confirmed_ = std::max(confirmed_, told.flushed);
+    if (stopping_) server_hears(told);
 }
 
 // ---- connections
@@ -298,7 +331,12 @@ void world::connect() {
     next_row_.reset();
     read_open_ = false;
     for (std::size_t index = 0; index < sinks_.size(); ++index) {
-        if (relay_->sink(index).wake_at() != never)
+        const auto stalls = relay_->sink(index).stalls(SIZE_MAX);
+        // A target that stalls is remembered, and forgotten after a while: that takes a wake-up.
+        const bool target_stalls = std::any_of(stalls.begin(), stalls.end(), [](const auto& one) {
+            return one.what == engine::stall_info::scope::target;
+        });
+        if (!target_stalls && relay_->sink(index).wake_at() != never)
             fail("a new stream begins with a wake-up for a record of the last one");
     }
     pump();
@@ -367,6 +405,7 @@ void world::failover() {
         confirmed_ = std::min(confirmed_, source_[draw(0, kept - 1)].end);
     durable_confirmed_ = confirmed_;
     units_safe_ = 0;
+    redriven_keys_.clear();  // which of them are gone doesn't matter
 }
 
 }  // namespace walrelay::simulation

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,19 +26,20 @@ struct verdict {
     rare_states reached;
     std::uint64_t broken = 0;
     std::vector<std::string> told;
-    std::uint64_t first_broken = 0;
+    std::optional<std::uint64_t> first_broken;  ///< whose story can be told: it didn't crash
 
-    void note_broken(std::uint64_t seed, const std::string& line) {
-        if (broken++ == 0) first_broken = seed;
+    void note(const std::string& line) {
+        ++broken;
         if (told.size() < most_told) told.push_back(line);
     }
 };
 
 /// The counts, then a line for each broken seed: its number and what broke.
-std::string run_seeds(std::uint64_t from, std::uint64_t end) {
+std::string run_seeds(std::uint64_t from, std::uint64_t end, std::uint64_t& at) {
     rare_states reached;
     std::string broken;
     for (std::uint64_t seed = from; seed < end; ++seed) {
+        at = seed;
         try {
             world one{seed};
             one.run();
@@ -55,14 +57,18 @@ verdict run_all(std::uint64_t from, std::uint64_t seeds) {
     };
     const std::size_t parts = (seeds + seeds_a_process - 1) / seeds_a_process;
     const auto ended = run_in_processes(
-        parts, [&](std::size_t part) { return run_seeds(begin_of(part), begin_of(part + 1)); },
+        parts,
+        [&](std::size_t part, std::uint64_t& at) {
+            return run_seeds(begin_of(part), begin_of(part + 1), at);
+        },
         seconds_a_process);
     verdict all;
     for (std::size_t part = 0; part < ended.size(); ++part) {
         if (!ended[part].fault.empty()) {
-            all.note_broken(0, "seeds " + std::to_string(begin_of(part)) + " to " +
-                                   std::to_string(begin_of(part + 1) - 1) + ": " +
-                                   ended[part].fault + ' ' + ended[part].output);
+            all.note("seed " + std::to_string(ended[part].at) + ": " + ended[part].fault + ' ' +
+                     ended[part].output + " (nothing is known of the others from " +
+                     std::to_string(begin_of(part)) + " to " +
+                     std::to_string(begin_of(part + 1) - 1) + ')');
             continue;
         }
         std::string_view rest = ended[part].output;
@@ -71,8 +77,8 @@ verdict run_all(std::uint64_t from, std::uint64_t seeds) {
             const std::string line{rest.substr(0, rest.find('\n'))};
             rest.remove_prefix(line.size() + 1);
             const std::size_t space = line.find(' ');
-            all.note_broken(std::stoull(line),
-                            "seed " + line.substr(0, space) + ": " + line.substr(space + 1));
+            if (!all.first_broken) all.first_broken = std::stoull(line);
+            all.note("seed " + line.substr(0, space) + ": " + line.substr(space + 1));
         }
     }
     return all;
@@ -99,10 +105,10 @@ int main(int argc, char** argv) {
         std::printf("BROKEN: this state was never reached, so nothing is known of it\n");
         ++all.broken;
     }
-    if (all.first_broken > 0) {
+    if (all.first_broken) {
         std::printf("\nThe story of seed %llu:\n%s\n",
-                    static_cast<unsigned long long>(all.first_broken),
-                    story_of(all.first_broken).c_str());
+                    static_cast<unsigned long long>(*all.first_broken),
+                    story_of(*all.first_broken).c_str());
     }
     std::printf("%llu seeds from %llu, %llu broken\n", static_cast<unsigned long long>(seeds),
                 static_cast<unsigned long long>(from), static_cast<unsigned long long>(all.broken));

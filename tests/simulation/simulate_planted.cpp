@@ -22,9 +22,10 @@ constexpr unsigned seconds_a_bug = 120;
 
 /// Seeds from 1 until one breaks a promise: the seed and the promise, or nothing. What else the
 /// bug throws is no promise: it leaves, and is told as a crash.
-std::string hunt(const planted_bug_note& planted, std::uint64_t seeds) {
+std::string hunt(const planted_bug_note& planted, std::uint64_t seeds, std::uint64_t& at) {
     planted_bug = planted.which;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+        at = seed;
         try {
             world one{seed};
             one.run();
@@ -40,7 +41,8 @@ std::string hunt(const planted_bug_note& planted, std::uint64_t seeds) {
 int tell_one(const std::string& name) {
     for (const planted_bug_note& one : planted_bugs()) {
         if (one.name != name) continue;
-        const std::string caught = hunt(one, 2000);
+        std::uint64_t at = 0;
+        const std::string caught = hunt(one, 2000, at);
         if (caught.empty()) return std::printf("not caught\n"), 1;
         std::printf("%s", story_of(std::stoull(caught)).c_str());
         return 0;
@@ -60,13 +62,15 @@ int main(int argc, char** argv) {
 
     const std::vector<planted_bug_note>& all = planted_bugs();
     const auto ended = run_in_processes(
-        all.size(), [&](std::size_t i) { return hunt(all[i], seeds); }, seconds_a_bug);
+        all.size(), [&](std::size_t i, std::uint64_t& at) { return hunt(all[i], seeds, at); },
+        seconds_a_bug);
     std::size_t missed = 0;
     for (std::size_t i = 0; i < all.size(); ++i) {
         std::string seed = "never";
         std::string promise = "NOT CAUGHT";
         if (!ended[i].fault.empty()) {
-            promise = "NOT CAUGHT: " + ended[i].fault + ' ' + ended[i].output;
+            promise = "NOT CAUGHT: at seed " + std::to_string(ended[i].at) + ' ' + ended[i].fault +
+                      ' ' + ended[i].output;
             ++missed;
         } else if (ended[i].output.empty()) {
             ++missed;

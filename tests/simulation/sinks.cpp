@@ -3,14 +3,23 @@
 
 #include "simulation/world.hpp"
 #include "walrelay/core/planted.hpp"
+#include "walrelay/engine/invariant.hpp"
 
 namespace walrelay::simulation {
 
 using std::chrono::milliseconds;
 using what = engine::outcome_class;
 
+namespace {
+
+/// Of each sink, to be told once more: more than are on the wire at once.
+constexpr std::size_t outcomes_kept = 40;
+
+}  // namespace
+
 /// `time_alone`: nothing has happened since the last time, except that time has passed.
 void world::pump(bool time_alone) {
+    if (stopping_ && !stopping_->relay_sends) return;
     for (std::size_t index = 0; index < sinks_.size(); ++index)
         pump_sink(index, time_alone);
     free_released();
@@ -27,7 +36,7 @@ void world::pump_sink(std::size_t index, bool time_alone) {
         if (relay_->halted()) reached_.note(rare::sent_what_stands_before_a_halt);
         if (time_alone && !was_full) {
             if (now_ < sink.quiet_until)
-                fail("row " + std::to_string(slots_.at(next->event).row->number) +
+                fail("row " + std::to_string(kept(next->event).row->number) +
                      " was due, and no wake-up for it");
             reached_.note(rare::wake_up_alone);
         }
@@ -49,7 +58,7 @@ void world::pump_sink(std::size_t index, bool time_alone) {
 
 void world::send(std::size_t index, const engine::engine::attempt& attempt) {
     fake_sink& sink = sinks_[index];
-    const row_pointer row = slots_.at(attempt.event).row;
+    const row_pointer row = kept(attempt.event).row;
     const engine::aside_id stored = relay_->delivery_at(attempt.token.slot).stored;
     if (stored != 0) {
         check_fed_send(index, store_.rows().at(stored), *row);
@@ -99,6 +108,8 @@ void world::end_attempt_of(std::size_t index) {
                      });
     const wire_attempt ended = *found;
     sink.wire.erase(found);
+    sink.over.push_back(ended.token);
+    if (sink.over.size() > outcomes_kept) sink.over.pop_front();
 
     bool landed = true;
     const engine::outcome seen = draw_outcome(index, ended, landed);
@@ -233,6 +244,28 @@ void world::account_of_fed(std::size_t index, const wire_attempt& ended,
         if (!spent && !blamed) fail("I13: a row was parked that nobody refused");
         reached_.note(rare::fed_row_parked);
         ++sinks_[index].parked_in_row;
+    }
+}
+
+/// A sink that breaks its word: it tells an outcome once more, when the place of that attempt is
+/// another one's. The relay ends at that rather than believe it (exit 70).
+void world::tell_late_outcome() {
+    for (fake_sink& sink : sinks_) {
+        for (const wire_attempt& one : sink.wire) {
+            const auto old = std::find_if(
+                sink.over.begin(), sink.over.end(), [&](const engine::attempt_token& over) {
+                    return over.slot == one.token.slot && over.serial != one.token.serial;
+                });
+            if (old == sink.over.end()) continue;
+            tell("an old outcome is told again while ", *one.row, " is on the wire");
+            reached_.note(rare::late_outcome);
+            try {
+                relay_->attempt_ended(*old, {what::delivered, {}, {}, false}, now_);
+            } catch (const engine::invariant_violation&) {
+                return relay_crash();
+            }
+            return free_released();
+        }
     }
 }
 

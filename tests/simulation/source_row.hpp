@@ -27,6 +27,9 @@ struct operator_mark {
     std::vector<std::int64_t> ids;
 };
 
+/// Of the messages that routes take.
+inline constexpr std::string_view message_prefix = "shop";
+
 /// As the column holds a key: k0 is the empty text, which is a key like any other.
 [[nodiscard]] inline std::string_view column_of_key(std::string_view key) noexcept {
     return key == "k0" ? std::string_view{} : key;
@@ -50,6 +53,7 @@ struct source_row {
     std::vector<std::size_t> sinks;  ///< none: `to: none`, or no route
     config::error_policy policy = config::error_policy::park;
     nature what = nature::good;
+    bool message = false;                ///< of pg_logical_emit_message, not of a table
     std::uint64_t refusals = 0;          ///< that are still to come
     bool lost = false;                   ///< of a kind that no route took when the world was made
     bool stepped_over = false;           ///< an operator has put a route to none before the others
@@ -58,6 +62,9 @@ struct source_row {
     std::optional<operator_mark> mark;
 
     [[nodiscard]] bool keyed() const noexcept { return !key.empty(); }
+
+    /// That its sinks get; a message's payload is JSON, and stays as it stands.
+    [[nodiscard]] std::string body() const { return message ? '"' + padding + '"' : padding; }
 };
 
 /// For the story.
@@ -69,6 +76,7 @@ struct source_transaction {
     lsn commit;
     lsn end;
     std::vector<row_pointer> rows;
+    bool lone = false;  ///< one message outside of transactions, which ends at `end`
 };
 
 }  // namespace walrelay::simulation

@@ -1,5 +1,6 @@
 // walrelay.parked as the relay calls it, and operators.
 #include <algorithm>
+#include <map>
 
 #include "simulation/world.hpp"
 #include "walrelay/core/planted.hpp"
@@ -23,13 +24,14 @@ void world::ask_store() {
         calling_->answered = false;
         calling_->lands = chance(0.5);
     }
+    if (stopping_) calling_->answered = calling_->lands = false;
     if (chance(0.5)) land_store_call();
 }
 
 void world::note_puts(const engine::put_request& asked) {
     for (const engine::aside_put& put : asked.rows) {
         const intake::stored_event& event = events_.at(put.event);
-        const slot_note& noted = slots_.at(put.event);
+        const slot_note& noted = kept(put.event);
         const row_pointer row = noted.row;
         if (!row || noted.fed) fail("something is set aside that the stream didn't bring");
         check_put(put, *row);
@@ -84,6 +86,7 @@ void world::land_store_call() {
             return places;
         };
         calling_->touched = store_.apply(*calling_->wish, wal_end_, reroute);
+        redriven_keys_.erase(calling_->wish->id);
         for (const auto& [id, row] : store_.rows()) {
             const bool beside = row.redriven && !row.holds_key;
             if (row.sink && (beside || row.state == aside_state::dropped))
@@ -113,19 +116,21 @@ void world::end_store_call() {
             sinks_[one.sink].fed_over.erase(one.id);
     } else if (const auto* loads = std::get_if<engine::load_request>(&done.request)) {
         const std::size_t held_before = relay_->sink(0).held_lanes();
+        std::map<std::uint64_t, std::size_t> in_memory;  // bytes, by number
         for (const intake::loaded_row& row : done.loaded) {
             if (row.left) reached_.note(rare::no_room_to_read_back);
             const auto sink = loads->lanes[row.lane].sink;
-            const auto& source = by_number_.at(store_.rows().at(row.id).number);
+            const std::uint64_t number = store_.rows().at(row.id).number;
+            in_memory.emplace(number, row.row.message_bytes);
+            const auto& source = by_number_.at(number);
             if (source->stepped_over) sinks_[sink].fed_over.insert(row.id);  // it is refused
         }
         intake::feed_rows(*relay_, events_, *reader_, *loads, std::move(done.loaded));
         if (relay_->sink(0).held_lanes() < held_before) reached_.note(rare::key_live_again);
         for (engine::event_slot slot = 0; slot < events_.size(); ++slot) {
             if (!events_.at(slot).plan || slots_.contains(slot)) continue;
-            const std::string number{(*events_.at(slot).row.begin()).text};
-            slots_.emplace(
-                slot, slot_note{by_number_.at(std::stoull(number)), events_.at(slot).bytes, true});
+            const auto number = std::stoull(std::string{(*events_.at(slot).row.begin()).text});
+            slots_.emplace(slot, slot_note{by_number_.at(number), in_memory.at(number), true});
         }
     } else {
         relay_->mark_done(done.touched);
@@ -142,8 +147,19 @@ void world::commit_mark(std::string action, std::string sink, std::vector<std::i
     row->number = next_number_++;
     row->mark = operator_mark{next_mark_++, std::move(action), std::move(sink), std::move(ids)};
     source_transaction one;
+    note_redrive(*row->mark);
     one.rows.push_back(std::move(row));
     commit(std::move(one));
+}
+
+/// From here on rows of its keys may overtake it on their way to the store.
+void world::note_redrive(const operator_mark& mark) {
+    if (mark.action != "redrive") return;
+    std::set<std::string>& keys = redriven_keys_[mark.id];
+    for (const std::int64_t id : mark.ids) {
+        const source_row& row = *by_number_.at(store_.rows().at(id).number);
+        if (row.keyed()) keys.insert(row.key);
+    }
 }
 
 void world::operate() {
@@ -170,9 +186,10 @@ void world::lift_blocks() {
 void world::route_lost_rows() {
     lost_has_route_ = true;
     config::route made = base_routes_.back();
-    made.where = {{"route", {"lost"}}};
+    made.where = {{"type", {"lost"}}};
     made.to = {0};
     made.on_event_error = config::error_policy::park;
+    model_.routes.push_back(for_messages(made));
     model_.routes.push_back(std::move(made));
     for (const auto& [number, row] : by_number_) {
         if (row->lost && !row->stepped_over) find_route(*row);

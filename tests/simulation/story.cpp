@@ -40,7 +40,8 @@ const char* nature_of(const source_row& row) {
 
 std::ostream& operator<<(std::ostream& out, const source_row& row) {
     if (row.mark) return out << "mark " << row.mark->id;
-    return out << "row " << row.number << " (" << (row.keyed() ? row.key : "no key") << ')';
+    return out << (row.message ? "message " : "row ") << row.number << " ("
+               << (row.keyed() ? row.key : "no key") << ')';
 }
 
 void world::keep(const std::string& line) {

@@ -78,6 +78,20 @@ std::string insert_event(const source_row& row) {
     return made.text();
 }
 
+/// As walrelay.emit_wal writes it; a transaction's own, or one that ends at `end`.
+std::string emit_message(const source_row& row, bool transactional, lsn end) {
+    const std::string key =
+        row.keyed() ? '"' + std::string{column_of_key(row.key)} + '"' : std::string{"null"};
+    const std::string content = R"({"id": ")" + std::to_string(row.number) + R"(", "topic": "t)" +
+                                std::to_string(row.target) + R"(", "type": ")" +
+                                (row.lost ? "lost" : std::to_string(row.route)) + R"(", "key": )" +
+                                key + R"(, "payload": )" + row.body() + '}';
+    message made{'M'};
+    made.add(static_cast<char>(transactional ? 1 : 0)).add(end.value).name(message_prefix);
+    made.add(static_cast<std::uint32_t>(content.size()));
+    return made.text() + content;
+}
+
 std::string insert_mark(const operator_mark& mark) {
     std::string ids = "{";
     for (const std::int64_t id : mark.ids) {
@@ -118,13 +132,18 @@ void wire::begin(const source_transaction& unit) {
 }
 
 void wire::row(const source_transaction& unit, const row_pointer& row, bool with_relation) {
+    if (row->message) {
+        const lsn at{unit.commit.value - 1};
+        return put_data({frame_note::kind::row, unit.commit, row, false}, at,
+                        emit_message(*row, true, at));
+    }
     bool& known = row->mark ? knows_marks_ : knows_events_;
     if (!std::exchange(known, true) || with_relation) {
         const std::string described =
-            row->mark ? relation(mark_table, "walrelay", "redrive",
-                                 {"id", "action", "slot", "sink", "ids"})
-                      : relation(event_table, "shop", "event",
-                                 {"number", "route", "key", "target", "padding"});
+            row->mark
+                ? relation(mark_table, "walrelay", "redrive",
+                           {"id", "action", "slot", "sink", "ids"})
+                : relation(event_table, "shop", "event", {"id", "type", "key", "topic", "payload"});
         put_data({frame_note::kind::relation, {}, nullptr, false}, lsn{}, described);
     }
     put_data({frame_note::kind::row, unit.commit, row, false}, lsn{unit.commit.value - 1},
@@ -135,6 +154,11 @@ void wire::commit(const source_transaction& unit) {
     message made{'C'};
     made.add('\0').add(unit.commit.value).add(unit.end.value).add(commit_time);
     put_data({frame_note::kind::commit, unit.end, nullptr, false}, unit.commit, made.text());
+}
+
+void wire::lone_message(const source_transaction& unit) {
+    put_data({frame_note::kind::lone_message, unit.commit, unit.rows.front(), false}, unit.end,
+             emit_message(*unit.rows.front(), false, unit.end));
 }
 
 void wire::keepalive(lsn wal_end, bool reply_requested) {

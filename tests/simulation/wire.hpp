@@ -14,7 +14,7 @@ namespace walrelay::simulation {
 
 /// What a frame carries, for the world's own account.
 struct frame_note {
-    enum class kind : std::uint8_t { begin, relation, row, commit, keepalive };
+    enum class kind : std::uint8_t { begin, relation, row, commit, lone_message, keepalive };
     kind what = kind::keepalive;
     lsn position;  ///< commit LSN, end LSN, or walEnd
     row_pointer row;
@@ -31,6 +31,7 @@ public:
     /// again.
     void row(const source_transaction& unit, const row_pointer& row, bool with_relation);
     void commit(const source_transaction& unit);
+    void lone_message(const source_transaction& unit);
     void keepalive(lsn wal_end, bool reply_requested);
 
     [[nodiscard]] bool empty() const noexcept { return notes_.empty(); }

@@ -62,7 +62,7 @@ void world::break_things() {
 }
 
 void world::break_something() {
-    switch (draw(0, 6)) {
+    switch (draw(0, 8)) {
         case 0:
         case 1:
             return relay_crash();
@@ -72,6 +72,10 @@ void world::break_something() {
             return server_crash();
         case 4:
             return failover();
+        case 5:
+            return stop_server();
+        case 6:
+            return tell_late_outcome();
         default:
             return disconnect();
     }
@@ -222,7 +226,8 @@ void world::finish() {
     for (std::size_t sink = 0; sink < sinks_.size(); ++sink)
         append(sink, {0, 1, 2});  // each of at most three targets
     heal(&world::delivered);
-    if (chance(0.3)) disconnect();  // what is safe and not recorded must be recorded all the same
+    // What is safe and not recorded must be recorded all the same.
+    if (chance(0.3)) chance(0.5) ? stop_server() : disconnect();
     heal();
     check_clean();
     ends_wait_ = true;

@@ -81,6 +81,15 @@ private:
         std::vector<engine::lane_ref> touched;
     };
 
+    /// A fast stop of the server that is under way.
+    struct server_stop {
+        time_point begun{};
+        time_point relay_reads_at{};  ///< the last time that there were rows, and it took them
+        bool awaits_reply = false;
+        bool relay_knows = false;  ///< its SQL connection was ended
+        bool relay_sends = true;
+    };
+
     struct read_unit {
         lsn end;
         std::uint64_t events = 0;
@@ -114,6 +123,7 @@ private:
     [[nodiscard]] std::optional<source_transaction> draw_transaction();
     [[nodiscard]] row_pointer draw_row();
     void make_model();
+    [[nodiscard]] static config::route for_messages(config::route of_rows);
     [[nodiscard]] bool chance(double probability);
     /// A fault, or what an operator does: the plot may leave it out.
     [[nodiscard]] bool fault(double probability);
@@ -132,17 +142,30 @@ private:
                   const std::vector<std::size_t>& unresolved_before);
     [[nodiscard]] static engine::lane_key lane_of(const std::string& key);
     void note_mark(const operator_mark& mark);
+    /// What is noted of an event that the engine names.
+    [[nodiscard]] const slot_note& kept(engine::event_slot slot) const;
     engine::event_slot note_new_slot(const row_pointer& row, std::uint64_t bytes, bool fed);
     void begin_unit(lsn commit_lsn);
+    void end_unit(lsn end);
     void send_keepalive();
     void write_record(bool at_once = false);
     void land_record();
     void end_record();
     void send_status(bool at_once = false);
+    void tell_status(const engine::status_message& told);
     void connect();
     void disconnect();
     void server_crash();
     void failover();
+
+    // ---- server_stop.cpp: a fast stop
+    void stop_server();
+    void end_sql();
+    void stop_on_both_sides();
+    void walsender_asks();
+    void let_server_stop();
+    void server_hears(const engine::status_message& told);
+    [[nodiscard]] bool all_sent() const;
 
     // ---- store.cpp: walrelay.parked, and operators
     void ask_store();
@@ -154,6 +177,7 @@ private:
     void route_lost_rows();
     void find_route(source_row& row) const;
     void commit_mark(std::string action, std::string sink, std::vector<std::int64_t> ids);
+    void note_redrive(const operator_mark& mark);
     void read_pauses();
     void look_for_pauses();
     [[nodiscard]] bool any_waiting() const;
@@ -180,6 +204,7 @@ private:
     void account_of_departure(std::size_t index, const wire_attempt& ended);
     void account_of_fed(std::size_t index, const wire_attempt& ended, const engine::outcome& seen);
     void land_late();
+    void tell_late_outcome();
     void change_weather();
     [[nodiscard]] bool any_on_wire() const;
 
@@ -258,6 +283,8 @@ private:
     bool lost_has_route_ = false;
     std::uint32_t keys_ = 1;
     std::size_t targets_ = 1;
+    /// Redrives that are committed, not applied: the keys of their rows.
+    std::map<std::int64_t, std::set<std::string>> redriven_keys_;
     lsn last_event_;  ///< end of the last transaction that has rows
     lsn wal_end_;
     lsn confirmed_;                             ///< of the slot, in memory
@@ -294,6 +321,7 @@ private:
     std::map<engine::event_slot, slot_note> slots_;
     std::optional<record_write> writing_;
     std::optional<store_call> calling_;
+    std::optional<server_stop> stopping_;
     lsn recorded_;                ///< as this connection knows it
     std::size_t units_safe_ = 0;  ///< of source_: found resolved when safe had passed them
     std::set<lsn> ends_{lsn{}};   ///< that the server has told: of units, and of adopted keepalives

@@ -39,8 +39,9 @@ void* begin(void* given) {
 
 extern "C" {
 
-/// librdkafka counts references by atomics that aren't instrumented: what frees its own buffers
-/// seems to race with who has let go of them.
+/// librdkafka isn't instrumented, so TSan doesn't see that it counts references by atomics. The
+/// tests' consumer seems to race with the thread that wrote a message and let go of it; and whoever
+/// lets go last and destroys a lock, with who used it before.
 const char* __tsan_default_suppressions() {
     return "race:walrelay::test::kafka_consumer\n"
            "race:pthread_rwlock_destroy\n";

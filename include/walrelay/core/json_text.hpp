@@ -1,6 +1,7 @@
 // JSON that is taken apart and passed on as it is written, never rebuilt.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -9,6 +10,9 @@ namespace walrelay {
 /// The text is one JSON value (RFC 8259) in UTF-8. Numbers may have any size: Postgres' have, and
 /// a library that reads them as doubles refuses 1e400. Depth costs a byte a level and no stack.
 [[nodiscard]] bool is_json(std::string_view text);
+
+/// Whether JSON that was accepted nests deeper than that: libraries need stack for each level.
+[[nodiscard]] bool nests_deeper(std::string_view json, std::size_t levels) noexcept;
 
 /// Walks the members of an object that is_json() has accepted. With any other text it gives
 /// nonsense, but never reads outside.

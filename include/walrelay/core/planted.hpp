@@ -14,6 +14,7 @@ enum class bug : std::uint8_t {
     acknowledged_above_record,
     unknown_record_counts,
     second_record_written,
+    record_goes_back,
     keepalive_adopted_early,
     hole_skipped,
     safe_forgotten_on_reconnect,
@@ -23,10 +24,14 @@ enum class bug : std::uint8_t {
     resolved_unit_sent_again,
     keepalive_reply_forgotten,
     silent_while_idle,
+    stopping_server_unnoticed,
+    end_of_wal_not_told,
     // what is read
     ordinal_lost,
     ordinal_restarts_at_relation,
     fiftieth_row_lost,
+    lone_message_read_again,
+    message_placed_first,
     truncated_keepalive_taken,
     null_key_is_a_key,
     empty_key_is_null,
@@ -45,6 +50,7 @@ enum class bug : std::uint8_t {
     halt_ignored,
     // order
     late_success_taken,
+    late_outcome_taken,
     failed_key_not_awaited,
     sent_back_goes_last,
     reopened_target_newest_first,
@@ -71,6 +77,7 @@ enum class bug : std::uint8_t {
     outcome_told_twice,
     stale_answer_told,
     unknown_put_told_as_done,
+    server_stop_acknowledges_all,
     count_,
 };
 

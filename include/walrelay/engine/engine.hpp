@@ -87,7 +87,7 @@ public:
 
     /// The slot that the next row would take. Its memory is fetched ahead, since with a full window
     /// none of it is near the processor.
-    [[nodiscard]] event_slot expect_row() const noexcept;
+    [[nodiscard]] event_slot prefetch_row() const noexcept;
     /// One row of the open unit, to be delivered to each of `placements` (at least one). Nothing:
     /// the store has it, and the caller need not keep it. `place` grows from call to call.
     std::optional<event_slot> add(std::size_t bytes, stream_place place,
@@ -135,7 +135,7 @@ public:
     void attempt_ended(attempt_token token, const outcome& seen, time_point now);
 
     /// Fetches ahead what attempt_ended() will look at.
-    void expect_outcome(attempt_token token) const noexcept {
+    void prefetch_outcome(attempt_token token) const noexcept {
         if (token.slot < pool_.size()) __builtin_prefetch(&pool_[token.slot], 1);
     }
 

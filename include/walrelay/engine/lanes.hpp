@@ -166,8 +166,8 @@ public:
     /// Held lanes with rows in memory, or that are being read.
     [[nodiscard]] std::size_t loaded_lanes() const noexcept { return loaded_lanes_; }
 
-    /// The lane of this delivery holds the relay's limits: it is looked at as if it were half of
-    /// one.
+    /// This delivery is the oldest of all, and half of what a crash may repeat was read since: if
+    /// its lane fails or is slow, that counts as if its events were half of a limit.
     void suspect_of_pinning(delivery_index at);
 
     // ---- overview
@@ -225,7 +225,7 @@ private:
         std::uint32_t failures = 0;
         bool draining = false;     ///< failed, and records of it are still in flight
         bool backing_off = false;  ///< retry_at holds its head
-        bool pins = false;         ///< holds the relay's limits
+        bool pins = false;         ///< see suspect_of_pinning(); until its head is gone
         bool wait_was_asked = false;
         time_point retry_at{};
         time_point since{};      ///< the first failure
@@ -290,6 +290,7 @@ private:
     verdict follow(delivery_index at, const outcome& seen, const directive& follows,
                    time_point now);
     verdict succeeded(delivery_index at, time_point now);
+    void note_success(const delivery& one, time_point now);
     verdict give_up(delivery_index at, const outcome& seen, time_point now);
     void note_failure(lane_key key);
     void fail_lane(delivery_index at, const outcome& seen, time_point retry_at, time_point now);

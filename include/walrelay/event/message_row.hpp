@@ -17,6 +17,10 @@ namespace walrelay::event {
 /// id, topic, key, type, payload, raw, headers.
 [[nodiscard]] std::shared_ptr<const pgoutput::relation> message_relation(std::string_view prefix);
 
+/// At most the bytes of the message that such a row was made of: of a raw body its own, of one that
+/// was taken apart its values.
+[[nodiscard]] std::size_t content_bytes(const pgoutput::tuple_view& row) noexcept;
+
 /// Owns the bytes of its row, which stay where they are when it is moved.
 ///
 /// A JSON object that has no other members than id, topic, key, type, headers and payload, each at

@@ -81,7 +81,8 @@ struct record {
     std::string_view secret_destination;   ///< where `destination` hides something: the whole of it
     std::optional<std::string_view> body;  ///< none: null value, or empty body
     bool body_in_frame = false;  ///< body outlives the record: it stays until the event is resolved
-    std::string_view content_type;  ///< empty: no body, and the row names none
+    std::string_view content_type;     ///< empty: no body, and the row names none
+    bool content_type_secret = false;  ///< the sink map made it of a secret
     /// In the row's order. A content-type is `content_type` instead, but for Kafka in Debezium's
     /// style, which names every header itself.
     std::vector<header_view> headers;

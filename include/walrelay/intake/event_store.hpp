@@ -35,7 +35,7 @@ static_assert(sizeof(stored_event) == 2 * alignof(stored_event));
 class event_store {
 public:
     /// The processor fetches a slot's memory meanwhile: of a full window none of it is near.
-    void expect(engine::event_slot slot) const noexcept {
+    void prefetch(engine::event_slot slot) const noexcept {
         if (slot >= events_.size()) return;
         const auto* const lines = reinterpret_cast<const std::byte*>(&events_[slot]);
         __builtin_prefetch(lines, 1);

@@ -43,9 +43,11 @@ boost::asio::awaitable<sql_result<server_identity>> read_identity(connection& li
 boost::asio::awaitable<sql_result<std::optional<progress_row>>> read_progress(connection& link,
                                                                               std::string slot);
 
-/// After the slot was acquired: makes the row, or draws the next epoch. Gives the epoch. On another
-/// timeline than the record's, safe_lsn falls to the slot's position where it is beyond that; read
-/// the record again afterwards. A record of another system identifier is an error, and stays.
+/// After the slot was acquired: makes the row, or draws the next epoch. Gives the epoch, which is
+/// greater than all before it, also where the record was deleted (by the server's clock). On
+/// another timeline than the record's, safe_lsn falls to the slot's position where it is beyond
+/// that; read the record again afterwards. A record of another system identifier is an error, and
+/// stays.
 boost::asio::awaitable<sql_result<std::uint64_t>> draw_epoch(connection& link, std::string slot,
                                                              server_identity server,
                                                              lsn slot_position);

@@ -73,6 +73,9 @@ public:
     /// when the connection is gone (on_end follows or was said).
     virtual bool send_status(const pgoutput::standby_status& status) = 0;
 
+    /// Whether the server has closed its end; known also while nothing is read.
+    [[nodiscard]] virtual bool peer_is_gone() const noexcept = 0;
+
     /// Ends the stream so that the last status is not lost: what is queued is flushed, the sending
     /// side is shut down, the socket is read raw to its end for at most one second, then closed.
     virtual boost::asio::awaitable<void> close() = 0;

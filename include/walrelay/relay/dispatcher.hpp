@@ -39,8 +39,9 @@ struct sink_counters {
     std::uint64_t event = 0;
     std::uint64_t unknown = 0;
     std::string notice;
-    time_point
-        moved_at{};  ///< the last delivery, or the last time that nothing was left to deliver
+    /// The last delivery, or when something to deliver came after there was nothing.
+    time_point moved_at{};
+    bool waits = false;  ///< something was left to deliver when it was last looked
 };
 
 class dispatcher final : public sink::listener {

@@ -1,6 +1,7 @@
 // Writes the progress record, and what is set aside, when the engine says so.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -59,18 +60,26 @@ public:
 
     [[nodiscard]] bool busy() const noexcept { return busy_; }
 
-    [[nodiscard]] const std::string& last_error() const noexcept { return last_error_; }
+    /// What fails, and why; empty: nothing does.
+    [[nodiscard]] std::string trouble() const;
 
 private:
+    /// What is asked of the server. Each fails and recovers by itself.
+    enum class call : std::uint8_t { record, put, change, load, mark };
+    static constexpr std::size_t calls = 5;
+
+    [[nodiscard]] static call call_of(const engine::aside_request& request) noexcept;
+    void failed(call what, const postgres::sql_error& why);
+    void succeeded(call what);
     boost::asio::awaitable<void> write(engine::progress_schedule::write record);
     boost::asio::awaitable<postgres::sql_result<std::optional<postgres::recorded>>> write_once(
         const engine::progress_schedule::write& record);
     boost::asio::awaitable<std::optional<postgres::sql_error>> open_link();
     boost::asio::awaitable<void> write_halt(lsn safe);
     boost::asio::awaitable<void> call_store(engine::aside_request request);
-    void failed(const postgres::sql_error& why);
     void lost_slot();
     boost::asio::awaitable<void> keep_small();
+    [[nodiscard]] bool start_store_call(time_point now);
     [[nodiscard]] bool start_upkeep(time_point now);
     void start(boost::asio::awaitable<void> work, time_point now);
 
@@ -83,13 +92,15 @@ private:
     postgres::server_identity server_;
     std::uint64_t epoch_ = 0;
     std::string halt_;
-    std::string last_error_;
+    std::array<std::string, calls> errors_;  ///< by call; empty: the last one succeeded
     postgres::upkeep upkeep_;
     time_point last_use_{};
-    bool halt_due_ = false;  ///< no record is due that would carry it
+    time_point halt_not_before_{};  ///< after a write that failed
+    bool halt_due_ = false;         ///< no record is due that would carry it
     bool active_ = false;
     bool reads_ = true;
-    bool kept_up_ = false;  ///< by the last call
+    bool kept_up_ = false;      ///< by the last call
+    bool store_first_ = false;  ///< before the record
     bool busy_ = false;
 };
 

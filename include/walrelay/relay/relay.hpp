@@ -149,6 +149,7 @@ private:
     std::optional<postgres::server_identity> history_;  ///< of the stream before this one
     bool has_streamed_ = false;
     bool stopping_ = false;
+    time_point stop_asked_at_{};
     bool slot_wait_logged_ = false;
     std::uint64_t reconnects_ = 0;
     std::uint32_t failures_ = 0;        ///< connections in a row that brought nothing
@@ -158,6 +159,7 @@ private:
     std::optional<time_point> out_of_reach_since_;  ///< the first attempt without any answer
     std::uint64_t slot_retained_bytes_ = 0;
     std::uint64_t publications_checked_at_ = 0;  ///< WAL position of the last look at the catalog
+    time_point last_tick_{};
     time_point last_probe_{};
     time_point last_catalog_check_{};
     time_point last_pause_look_{};

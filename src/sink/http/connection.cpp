@@ -18,6 +18,7 @@ constexpr auto limit_connect = 5s;
 /// The first look at each of several addresses, as long as none is known to answer: one that
 /// swallows connections must not hold up those that work.
 constexpr auto limit_first_look = 500ms;
+constexpr auto shortest_second_look = 2s;
 /// What servers allow at least (nginx and others 60 s and more, Node 5 s) when they say nothing.
 constexpr auto usual_idle = 4s;
 constexpr auto longest_idle = 60s;
@@ -103,11 +104,21 @@ void connection::connect_to_all(time_point now) {
 
 void connection::connect_next(time_point now) {
     state_ = state::connecting;
-    // A silent address may use up its share, not the time of those behind it.
     const auto left = static_cast<duration::rep>(addresses_.size() - next_address_);
-    auto share = std::max(duration{0}, connect_ends_ - now) / left;
-    if (next_address_ < first_looks_ && left > 1)
+    if (first_looks_ > 0 && next_address_ == first_looks_) {
+        const auto turn = static_cast<duration::rep>(settings_.second_looks++) % left;
+        const auto first = addresses_.end() - left;
+        std::rotate(first, first + turn, addresses_.end());
+    }
+    // A silent address may use up its share, not the time of those behind it; a slow one needs
+    // some time, however many there are.
+    const duration remaining = std::max(duration{0}, connect_ends_ - now);
+    duration share = remaining / left;
+    if (next_address_ >= first_looks_) {
+        share = std::min(remaining, std::max<duration>(share, shortest_second_look));
+    } else if (left > 1) {
         share = std::min<duration>(share, limit_first_look);
+    }
     set_deadline(now + share);
     transport_ = settings_.make_transport(*this);
     transport_->open(addresses_[next_address_++]);
@@ -277,6 +288,7 @@ void connection::expire(time_point now) {
             return fail(outcome_class::transient,
                         "resolve " + settings_.server + ": no answer from the name server");
         case state::connecting:
+            if (settings_.answered == addresses_[next_address_ - 1]) settings_.answered.reset();
             // Slow and not dead, perhaps: with more time, behind the others.
             if (next_address_ <= first_looks_ && next_address_ < addresses_.size())
                 addresses_.push_back(addresses_[next_address_ - 1]);

@@ -27,8 +27,9 @@ struct connection_settings {
     std::string server;  ///< "host:port", for reasons
     std::chrono::milliseconds timeout{};
     std::vector<config::status_range> success;
-    std::optional<tcp::endpoint>
-        answered;  ///< the address that took the last connection: tried first
+    /// The address that took the last connection: tried first, until it is silent.
+    std::optional<tcp::endpoint> answered;
+    std::size_t second_looks = 0;  ///< so often the addresses had a second one, each first in turn
 };
 
 /// Carries one attempt after the other. An attempt includes resolving, connecting to each address

@@ -5,22 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "walrelay/core/header_name.hpp"
-
 namespace walrelay::sink::http {
 
 namespace {
 
 using byte_set = std::array<bool, 256>;
-
-constexpr byte_set token_bytes = [] {
-    byte_set set{};
-    for (const char c : std::string_view{"!#$%&'*+-.^_`|~0123456789"
-                                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"}) {
-        set[static_cast<std::uint8_t>(c)] = true;
-    }
-    return set;
-}();
 
 constexpr byte_set value_bytes = [] {
     byte_set set{};
@@ -35,30 +24,10 @@ bool all_in(const byte_set& set, std::string_view text) noexcept {
                        [&](char c) { return set[static_cast<std::uint8_t>(c)]; });
 }
 
-bool begins_with(std::string_view name, std::string_view prefix) noexcept {
-    return name.size() >= prefix.size() && same_name(name.substr(0, prefix.size()), prefix);
-}
-
-constexpr std::array<std::string_view, 8> reserved_names{
-    "connection", "content-length",    "host",   "keep-alive", "te",
-    "trailer",    "transfer-encoding", "upgrade"};
-constexpr std::array<std::string_view, 3> reserved_prefixes{"proxy-", "webhook-", "x-walrelay-"};
-
 }  // namespace
-
-bool is_token(std::string_view text) noexcept {
-    return !text.empty() && all_in(token_bytes, text);
-}
 
 bool is_field_value(std::string_view text) noexcept {
     return all_in(value_bytes, text);
-}
-
-bool is_reserved(std::string_view name) noexcept {
-    return std::any_of(reserved_names.begin(), reserved_names.end(),
-                       [&](std::string_view reserved) { return same_name(name, reserved); }) ||
-           std::any_of(reserved_prefixes.begin(), reserved_prefixes.end(),
-                       [&](std::string_view prefix) { return begins_with(name, prefix); });
 }
 
 void append_percent_encoded(std::string& out, std::string_view text) {

@@ -7,17 +7,9 @@
 
 namespace walrelay::sink::http {
 
-/// A header name: an RFC 9110 token, at least one character.
-[[nodiscard]] bool is_token(std::string_view text) noexcept;
-
 /// A header value that every server reads the same way: space, tab and visible ASCII. The bytes
 /// above 0x7F that RFC 9110 tolerates are left out because it gives them no meaning.
 [[nodiscard]] bool is_field_value(std::string_view text) noexcept;
-
-/// Headers that frame the message, steer the connection or are walrelay's own: `host`,
-/// `content-length`, the hop-by-hop ones, `webhook-*` and `x-walrelay-*`. Neither a row nor the
-/// sink map may set them.
-[[nodiscard]] bool is_reserved(std::string_view name) noexcept;
 
 /// Appends `text` with every byte outside 0x20–0x7E and '%' itself as %XX, and so a space at either
 /// end, which a server would cut off. Percent-decoding gives back exactly `text`.

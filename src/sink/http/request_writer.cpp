@@ -74,8 +74,8 @@ result<request_writer> request_writer::make(const config::http_sink& options, co
 std::optional<std::string> request_writer::take_configured(
     const std::vector<std::pair<std::string, std::string>>& headers) {
     for (const auto& [name, value] : headers) {
-        if (!is_token(name)) return "\"" + printable(name) + "\" is not the name of a header";
-        if (is_reserved(name))
+        if (!is_header_name(name)) return "\"" + printable(name) + "\" is not the name of a header";
+        if (is_reserved_header(name))
             return name + " can't be configured: walrelay sets it or the connection depends on it";
         if (same_name(name, idempotency_key)) {
             return name +
@@ -204,8 +204,8 @@ std::string request_writer::write_row_headers(std::string& head,
         const auto named = [&](const char* fault) {
             return "header \"" + printable(name, 64) + "\" " + fault;
         };
-        if (!is_token(name)) return named("of the row has a name that HTTP does not allow");
-        if (is_reserved(name) || same_name(name, "authorization")) {
+        if (!is_header_name(name)) return named("of the row has a name that HTTP does not allow");
+        if (is_reserved_header(name) || same_name(name, "authorization")) {
             return named(
                 "can't be set by a row: it belongs to the connection, the sink or walrelay");
         }

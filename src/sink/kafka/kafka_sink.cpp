@@ -266,11 +266,11 @@ void kafka_sink::on_turn_end() {
     }
     show_trouble();
     // Who was told `full` waits for reports; where none are to come, there is room.
-    const bool room = reported || (asked_for_room_ && client_ && !client_->queue_in_use());
-    if (phase_ == phase::open && room) {
-        asked_for_room_ = false;
-        events_.settled(index_);
-    }
+    const bool open = phase_ == phase::open;
+    const bool room = open && asked_for_room_ && client_ && !client_->queue_in_use();
+    if (!reported && !room) return;
+    if (open) asked_for_room_ = false;
+    events_.settled(index_);
 }
 
 void kafka_sink::client_is_dead() {

@@ -177,6 +177,22 @@ TEST_CASE("a put that is repeated after its answer was lost takes back nothing t
     CHECK(on.put(std::vector{row})[0].state == aside_state::parked);
 }
 
+TEST_CASE("no epoch comes again where an operator deleted the record") {
+    aside_slot on;
+    on.draw_epoch(*on.link);
+    on.scope.epoch += 1;
+    aside_insert row = refused_row(lsn{16});
+    row.state = aside_state::held;
+    on.change(outcome(on.put(row), aside_state::delivered));
+    shared_cluster().sql("DELETE FROM walrelay.progress WHERE slot = '" + on.scope.slot + "'",
+                         "aside");
+    const std::uint64_t next = on.draw_epoch(*on.link);
+    CHECK(next > on.scope.epoch);
+    on.scope.epoch = next;
+    // So what is read again isn't taken for a repeated put.
+    CHECK(on.put(std::vector{row})[0].state == aside_state::held);
+}
+
 TEST_CASE("a change reaches only rows that are held, and never lowers their attempts") {
     aside_slot on;
     const auto parked = on.put(refused_row(lsn{16}));

@@ -1,6 +1,6 @@
 // The progress record: epochs, monotonic positions, HOT updates.
 #include "walrelay/postgres/progress.hpp"
-#include "component/postgres/fixture.hpp"
+#include "component/postgres/aside_fixture.hpp"
 #include "support/catch.hpp"
 
 using namespace walrelay;
@@ -8,18 +8,13 @@ using namespace walrelay::test;
 
 namespace {
 
-void install(const postgres_cluster& cluster) {
-    cluster.sql(
-        "CREATE SCHEMA IF NOT EXISTS walrelay;\n"
-        "DROP TABLE IF EXISTS walrelay.progress;\n"
-        "CREATE TABLE walrelay.progress (slot text primary key, safe_lsn pg_lsn not null,"
-        " epoch bigint not null, delivered_snapshot pg_snapshot, system_identifier bigint not null,"
-        " timeline integer not null, publication_fingerprint text, halt text,"
-        " updated_at timestamptz not null default now(), relay_version text) WITH (fillfactor = "
-        "10);\n"
-        "GRANT USAGE ON SCHEMA walrelay TO relay;\n"
-        "GRANT SELECT, INSERT, UPDATE ON walrelay.progress TO relay;\n",
-        "shop");
+/// With the schema, and no record in it.
+std::string fresh_database() {
+    static int made = 0;
+    const std::string name = "progress_" + std::to_string(++made);
+    shared_cluster().sql("CREATE DATABASE " + name);
+    install_schema(shared_cluster(), name);
+    return name;
 }
 
 }  // namespace
@@ -55,9 +50,9 @@ TEST_CASE("without the schema the hint says how to install it") {
 }
 
 TEST_CASE("each acquisition draws the next epoch, and only its holder may record") {
-    install(shared_cluster());
+    const std::string database = fresh_database();
     loop on;
-    const auto link = on.connect(shared_cluster().conninfo("relay", "shop"));
+    const auto link = on.connect(shared_cluster().conninfo("relay", database));
     const auto work = [&]() -> boost::asio::awaitable<void> {
         const auto none = co_await postgres::read_progress(*link, "s");
         REQUIRE(none);
@@ -66,22 +61,21 @@ TEST_CASE("each acquisition draws the next epoch, and only its holder may record
         REQUIRE(server);
         const auto first = co_await postgres::draw_epoch(*link, "s", *server, lsn{0x100});
         REQUIRE(first);
-        CHECK(*first == 1);
         const auto second = co_await postgres::draw_epoch(*link, "s", *server, lsn{0x900});
         REQUIRE(second);
-        CHECK(*second == 2);
+        CHECK(*second == *first + 1);
 
-        const auto stale = co_await postgres::record_progress(*link, "s", 1, lsn{0x500}, 1,
+        const auto stale = co_await postgres::record_progress(*link, "s", *first, lsn{0x500}, 1,
                                                               std::nullopt, std::nullopt);
         REQUIRE(stale);
         CHECK_FALSE(stale->has_value());
-        const auto mine = co_await postgres::record_progress(*link, "s", 2, lsn{0x500}, 1,
+        const auto mine = co_await postgres::record_progress(*link, "s", *second, lsn{0x500}, 1,
                                                              "10:20:10,14,15", "halted");
         REQUIRE(mine);
         REQUIRE(mine->has_value());
         CHECK_THAT((*mine)->snapshot, ContainsSubstring(":"));
         CHECK((*mine)->insert_lsn.value > 0x500);
-        const auto lower = co_await postgres::record_progress(*link, "s", 2, lsn{0x400}, 1,
+        const auto lower = co_await postgres::record_progress(*link, "s", *second, lsn{0x400}, 1,
                                                               std::nullopt, std::nullopt);
         REQUIRE(lower);
 
@@ -89,26 +83,27 @@ TEST_CASE("each acquisition draws the next epoch, and only its holder may record
         REQUIRE(read);
         REQUIRE(read->has_value());
         CHECK((*read)->safe == lsn{0x500});
-        CHECK((*read)->epoch == 2);
+        CHECK((*read)->epoch == *second);
         CHECK((*read)->timeline == 1);
         CHECK((*read)->system_identifier == server->system_identifier);
         CHECK_FALSE((*read)->halt.has_value());
     };
     on.run(work());
-    CHECK(shared_cluster().sql("SELECT delivered_snapshot FROM walrelay.progress", "shop") ==
+    CHECK(shared_cluster().sql("SELECT delivered_snapshot FROM walrelay.progress", database) ==
           "10:20:10,14,15");
 }
 
 TEST_CASE("on another timeline the record falls to the slot, and another server is refused") {
-    install(shared_cluster());
+    const std::string database = fresh_database();
     loop on;
-    const auto link = on.connect(shared_cluster().conninfo("relay", "shop"));
+    const auto link = on.connect(shared_cluster().conninfo("relay", database));
     const auto work = [&]() -> boost::asio::awaitable<void> {
         auto server = co_await postgres::read_identity(*link);
         REQUIRE(server);
         postgres::server_identity later = *server;
         auto drawn = co_await postgres::draw_epoch(*link, "s", *server, lsn{0x500});
         REQUIRE(drawn);
+        const std::uint64_t first = *drawn;
         later.timeline = 2;
         drawn = co_await postgres::draw_epoch(*link, "s", later, lsn{0x300});
         REQUIRE(drawn);
@@ -119,7 +114,7 @@ TEST_CASE("on another timeline the record falls to the slot, and another server 
         drawn = co_await postgres::draw_epoch(*link, "s", later, lsn{0x800});
         read = co_await postgres::read_progress(*link, "s");
         CHECK((*read)->safe == lsn{0x300});
-        CHECK((*read)->epoch == 3);
+        CHECK((*read)->epoch == first + 2);
         later.system_identifier = "42";
         drawn = co_await postgres::draw_epoch(*link, "s", later, lsn{0x800});
         REQUIRE_FALSE(drawn);
@@ -129,16 +124,16 @@ TEST_CASE("on another timeline the record falls to the slot, and another server 
 }
 
 TEST_CASE("every record is a HOT update") {
-    install(shared_cluster());
+    const std::string database = fresh_database();
     loop on;
-    const auto link = on.connect(shared_cluster().conninfo("relay", "shop"));
+    const auto link = on.connect(shared_cluster().conninfo("relay", database));
     const auto work = [&]() -> boost::asio::awaitable<void> {
         auto server = co_await postgres::read_identity(*link);
         const auto drawn = co_await postgres::draw_epoch(*link, "s", *server, lsn{1});
         REQUIRE(drawn);
         for (std::uint64_t i = 0; i < 200; ++i) {
-            const auto done = co_await postgres::record_progress(*link, "s", 1, lsn{100 + i}, 1,
-                                                                 "10:20:", std::nullopt);
+            const auto done = co_await postgres::record_progress(*link, "s", *drawn, lsn{100 + i},
+                                                                 1, "10:20:", std::nullopt);
             REQUIRE(done);
         }
     };

@@ -151,6 +151,7 @@ TEST_CASE("a walsender that an operator ends says 57P01, reading or paused") {
         auto stream = start_stream(on, cluster, slot.name(), record);
         REQUIRE(stream);
         if (reading) (*stream)->resume();
+        CHECK_FALSE((*stream)->peer_is_gone());
         cluster.sql("SELECT pg_terminate_backend(" + pid_of(**stream) + ")");
         const bool ended = on.until([&] {
             // While nothing is read, the next status finds out.
@@ -162,6 +163,7 @@ TEST_CASE("a walsender that an operator ends says 57P01, reading or paused") {
         CHECK(record.end->sqlstate == "57P01");
         CHECK(record.end->connection_lost);
         CHECK(record.ends == 1);
+        CHECK((*stream)->peer_is_gone());
         CHECK_FALSE((*stream)->send_status(status_of(lsn{}, lsn{})));
         on.run((*stream)->close());
         CHECK(record.ends == 1);

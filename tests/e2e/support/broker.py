@@ -12,7 +12,7 @@ import time
 import uuid
 
 import confluent_kafka
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
 from . import downloads
 from .processes import accepts, free_port, kill, run_quietly, spawn
@@ -198,6 +198,19 @@ class Broker:
         )
         return name
 
+    def change_topic(self, name, **configs):
+        """Gives a topic these options, as in create_topic(), and no others; the broker knows them."""
+        changes = {key.replace("_", "."): str(value) for key, value in configs.items()}
+        topic = ConfigResource(ConfigResource.Type.TOPIC, name, set_config=changes)
+        self.admin().alter_configs([topic])[topic].result(30)
+
+        def known():
+            asked = ConfigResource(ConfigResource.Type.TOPIC, name)
+            shown = self.admin().describe_configs([asked])[asked].result(30)
+            return all(shown[key].value == value for key, value in changes.items())
+
+        until(known, 30, f"{name} has its options")
+
     def add_partitions(self, name, partitions):
         """Lets the topic have `partitions` in all, and waits for their leaders."""
         self.admin().create_partitions([NewPartitions(name, partitions)])[name].result(30)
@@ -205,9 +218,11 @@ class Broker:
 
     def delete_topic(self, name):
         self.admin().delete_topics([name])[name].result(30)
+        # The controller's word is not yet the broker's, which would take records and lose them.
+        until(lambda: name not in self.admin().list_topics(timeout=30).topics, 30, "it is gone")
 
     def _has_leaders(self, name, partitions):
-        found = self.admin().list_topics(name, timeout=5).topics[name].partitions
+        found = self.admin().list_topics(name, timeout=30).topics[name].partitions
         return len(found) == partitions and all(part.leader == 1 for part in found.values())
 
     def consumer(self, topic, start=confluent_kafka.OFFSET_BEGINNING, **properties):

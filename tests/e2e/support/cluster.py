@@ -157,7 +157,8 @@ class Cluster:
         self.start()
 
     def kill9(self):
-        """A crash: every process of the server gets SIGKILL."""
+        """A crash: every process of the server gets SIGKILL, and none is begun meanwhile."""
+        send(self._process.pid, signal.SIGSTOP)
         family = [self._process.pid, *descendants(self._process.pid)]
         for pid in family:
             send(pid, signal.SIGKILL)
@@ -274,9 +275,13 @@ class Database:
         )
         return row
 
-    def wal_position(self):
-        """Where the server will write next, as bytes since 0/0."""
-        return self.value("SELECT (pg_current_wal_insert_lsn() - '0/0')::int8")
+    def wal_position(self, cursor=None):
+        """Where the server will write next, as bytes since 0/0; within the cursor's transaction."""
+        statement = "SELECT (pg_current_wal_insert_lsn() - '0/0')::int8"
+        if cursor is None:
+            return self.value(statement)
+        cursor.execute(statement)
+        return cursor.fetchone()[0]
 
     def drop(self):
         """Drops slots, database and role; whoever uses them is thrown out.
@@ -291,7 +296,8 @@ class Database:
     def look_for_secrets(self):
         tables = self.sql(
             "SELECT oid::regclass::text FROM pg_class WHERE oid IN"
-            " (to_regclass('walrelay.progress'), to_regclass('walrelay.parked'))"
+            " (to_regclass('walrelay.progress'), to_regclass('walrelay.parked'),"
+            " to_regclass('walrelay.redrive'))"
         )
         rows = {name: str(self.sql(f"SELECT t::text FROM {name} t")) for [name] in tables}
         canary.look_for(rows)

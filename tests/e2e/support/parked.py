@@ -112,6 +112,18 @@ def refuses(*bad, status=422, others=200):
     return lambda request: Reply(status if json.loads(request.body)["n"] in bad else others)
 
 
+def pause(process, sink):
+    """`walrelay pause`; the relay has done it."""
+    done = run_command("pause", sink, "-c", process.file)
+    assert done.returncode == 0, done.stderr
+    process.wait_not_ready(f"sink {sink} is paused by an operator")
+
+
+def resume(process, sink):
+    done = run_command("resume", sink, "-c", process.file)
+    assert done.returncode == 0, done.stderr
+
+
 def mark(db, relay_file, *arguments):
     done = run_command("parked", *arguments, "-c", relay_file)
     assert done.returncode == 0, done.stderr

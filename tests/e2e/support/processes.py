@@ -2,6 +2,8 @@
 
 import atexit
 import ctypes
+import functools
+import itertools
 import os
 import random
 import signal
@@ -11,16 +13,18 @@ import subprocess
 _libc = ctypes.CDLL(None, use_errno=True)
 _pr_set_pdeathsig = 1
 _running = set()
+_claims = []
+_first_port, _last_port, _ports_of_a_run = 12000, 31999, 1000
 
 
 def free_port():
     """A port on 127.0.0.1 that nothing listens on, below the range that outgoing connections use.
 
     A port of that range may be taken by a client while the server restarts, and a client that keeps
-    connecting to it may even end up connected to itself.
+    connecting to it may even end up connected to itself. No other test run of this machine is given
+    it, nor again by this one soon: not before its server listens, and not while that restarts.
     """
-    for _ in range(1000):
-        port = random.randint(12000, 31999)
+    for port in itertools.islice(_own_ports(), _ports_of_a_run):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -28,7 +32,24 @@ def free_port():
             except OSError:
                 continue
             return port
-    raise RuntimeError("no free port on 127.0.0.1 between 12000 and 31999")
+    raise RuntimeError("no free port on 127.0.0.1 among those of this test run")
+
+
+@functools.lru_cache(maxsize=None)
+def _own_ports():
+    """The ports of this process, in turn: its own while it keeps a socket that bears their name."""
+    for first in range(_first_port, _last_port, _ports_of_a_run):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0walrelay-test-ports-{first}")
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        ports = list(range(first, first + _ports_of_a_run))
+        random.shuffle(ports)
+        return itertools.cycle(ports)
+    raise RuntimeError("too many test runs at once: each needs ports of its own")
 
 
 def run_quietly(command, failure, **options):

@@ -123,8 +123,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport):
         self._transport = transport
-        self._receiver.connections += 1
         self._receiver.open_connections += 1
+        self._receiver.connections += 1
         self._number = self._receiver.connections
         self._receiver._writers.add(transport)
 

@@ -20,9 +20,13 @@ def to_kafka(database, broker, topic=None, kafka=None, route=None, **sections):
 
 def wait_all_acknowledged(database, number, deadline=30):
     """Commits one more row, and waits until it, and so every row before it, is acknowledged."""
-    before = database.wal_position()
-    emit(database, number)
-    until(lambda: database.slot_state()[1] > before, deadline, "all is acknowledged", every=0.05)
+    with contextlib.closing(database.conn(autocommit=False)) as connection:
+        cursor = connection.cursor()
+        emit(database, number, cursor=cursor)
+        # Just before the commit, so that nothing else is likely to lie between.
+        position = database.wal_position(cursor)
+        connection.commit()
+    until(lambda: database.slot_state()[1] > position, deadline, "all is acknowledged", every=0.05)
 
 
 def number_of(record):

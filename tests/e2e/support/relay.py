@@ -76,15 +76,15 @@ class Relay:
         self.configure(settings)
 
     def configure(self, settings):
-        """Writes the configuration of the next start; adds a free port for `admin`."""
-        settings = dict(settings)
-        settings.setdefault("admin", {"listen": f"127.0.0.1:{free_port()}"})
-        self.admin = f"http://{settings['admin']['listen']}"
-        self.write(settings)
+        """Writes the configuration of the next start.
 
-    @property
-    def admin_section(self):
-        return {"listen": self.admin.removeprefix("http://")}
+        Without `admin` it gets a free port and a token, which get() sends.
+        """
+        own = {"listen": f"127.0.0.1:{free_port()}", "token": canary.reference}
+        settings = {"admin": own, **settings}
+        self.admin_section = settings["admin"]
+        self.admin = f"http://{self.admin_section['listen']}"
+        self.write(settings)
 
     def write(self, settings):
         # JSON is YAML, and quotes every text.
@@ -200,7 +200,12 @@ class Relay:
         )
 
     def get(self, path, token=None, patience=5):
-        """The status and body of an answer of the admin endpoint; (0, '') while it isn't there."""
+        """The status and body of an answer of the admin endpoint; (0, '') while it isn't there.
+
+        `token=""` sends none.
+        """
+        if token is None and self.admin_section.get("token") == canary.reference:
+            token = canary.text
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         request = urllib.request.Request(self.admin + path, headers=headers)
         try:
@@ -248,7 +253,10 @@ class Relay:
         return figures["delivered"]
 
     def wait_settled(self, deadline=15):
-        """Until all that was read is delivered, recorded and acknowledged."""
+        """Until all that was read is delivered, recorded and acknowledged.
+
+        What is committed and not read yet isn't waited for: a test sees first that it has come.
+        """
 
         def settled():
             status = self.status()

@@ -9,9 +9,10 @@ import tempfile
 from .authority import Authority
 from .broker import Broker
 from .processes import free_port
+from .wait import until
 
 # Numbers of Kafka's protocol.
-_create_acls, _delete_acls = 30, 31
+_describe_acls, _create_acls, _delete_acls = 29, 30, 31
 _topic, _literal, _allow = 2, 3, 3
 _operations = {"WRITE": 4, "DESCRIBE": 8, "DESCRIBE_CONFIGS": 10}
 
@@ -102,31 +103,44 @@ class SecuredBroker(Broker):
     # Rights
 
     def allow(self, topic, *operations, who="relay"):
-        """Gives the right to WRITE, DESCRIBE or DESCRIBE_CONFIGS a topic."""
-        rules = [self._rule(topic, who, _operations[one], _allow) for one in operations]
-        self._ask(_create_acls, rules)
+        """Gives the right to WRITE, DESCRIBE or DESCRIBE_CONFIGS a topic; the broker knows it."""
+        self._change(_create_acls, [self._rule(topic, who, _operations[one]) for one in operations])
 
     def forbid(self, topic, operation, who="relay"):
-        """Takes the right away again."""
-        self._ask(_delete_acls, [self._rule(topic, who, _operations[operation], _allow)])
+        """Takes the right away again; the broker knows it."""
+        self._change(_delete_acls, [self._rule(topic, who, _operations[operation])])
 
     @staticmethod
-    def _rule(topic, who, operation, permission):
+    def _rule(topic, who, operation):
         names = b"".join(_text(one) for one in (f"User:{who}", "*"))
         head = struct.pack(">b", _topic) + _text(topic) + struct.pack(">b", _literal)
-        return head + names + struct.pack(">bb", operation, permission)
+        return head + names + struct.pack(">bb", operation, _allow)
 
-    def _ask(self, what, rules):
+    def _change(self, what, rules):
+        told = self._ask(what, struct.pack(">i", len(rules)) + b"".join(rules))
+        _, count, failed = struct.unpack(">iih", told[:10])
+        assert (count, failed) == (len(rules), 0), told
+        # The controller's word is not yet the broker's.
+        for rule in rules:
+            until(lambda rule=rule: self._knows(rule) == (what == _create_acls), 30, "the rights")
+
+    def _knows(self, rule):
+        told = self._ask(_describe_acls, rule)
+        _, failed, text = struct.unpack(">ihh", told[:8])
+        assert failed == 0, told
+        [found] = struct.unpack_from(">i", told, 8 + max(text, 0))
+        return found > 0
+
+    def _ask(self, what, content):
         """One request of version 1; confluent_kafka's old versions know none for rights."""
-        body = struct.pack(">hhi", what, 1, 7) + _text("test")
-        body += struct.pack(">i", len(rules)) + b"".join(rules)
+        body = struct.pack(">hhi", what, 1, 7) + _text("test") + content
         with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
             connection.sendall(struct.pack(">i", len(body)) + body)
             with connection.makefile("rb") as answer:
                 [length] = struct.unpack(">i", answer.read(4))
                 told = answer.read(length)
-        number, _, count, failed = struct.unpack(">iiih", told[:14])
-        assert (number, count, failed) == (7, len(rules), 0), told
+        assert struct.unpack(">i", told[:4]) == (7,), told
+        return told[4:]
 
 
 def _text(text):

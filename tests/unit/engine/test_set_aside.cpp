@@ -35,7 +35,14 @@ struct bench {
     }
 
     std::optional<engine::event_slot> add(std::uint64_t key, policy on_error = policy::park) {
-        const event::placement to{0, key, 1, true, on_error};
+        return add({0, key, 1, true, on_error});
+    }
+
+    std::optional<engine::event_slot> add_without_key() {
+        return add({0, 0, 1, false, policy::park});
+    }
+
+    std::optional<engine::event_slot> add(const event::placement& to) {
         return decisions.add(10, {lsn{200}, next++, 0}, {&to, 1});
     }
 
@@ -116,15 +123,25 @@ TEST_CASE("a key that fails for long while others flow is set aside, head first"
     CHECK(request.rows[0].reason == "HTTP 500");
 }
 
+/// Three events of each of two keys, more than half of what a crash may repeat.
+struct draining : bench {
+    draining() : bench{{}, with_replay_events(6)} {
+        for (const std::uint64_t key : {1, 2, 1, 2, 1, 2})
+            static_cast<void>(add(key));
+        decisions.commit(lsn{300});
+    }
+
+    static engine::engine_options with_replay_events(std::uint64_t count) {
+        engine::engine_options made = options();
+        made.replay_events = count;
+        return made;
+    }
+};
+
 TEST_CASE("a key whose turn it is in a fast drain is not set aside, one that is slow is",
           "[aside]") {
     const auto takes = GENERATE(2ms, 500ms);
-    engine::engine_options with = bench::options();
-    with.replay_events = 6;
-    bench one{{}, with};
-    for (const std::uint64_t key : {1, 2, 1, 2, 1, 2})
-        static_cast<void>(one.add(key));
-    one.decisions.commit(lsn{300});  // more than half of what a crash may repeat
+    draining one;
     const auto oldest = one.decisions.next(0, start);
     const auto other = one.decisions.next(0, start);
     REQUIRE((oldest && other));
@@ -133,14 +150,27 @@ TEST_CASE("a key whose turn it is in a fast drain is not set aside, one that is 
     CHECK(one.decisions.store().empty() == (takes == 2ms));
 }
 
+TEST_CASE("a slow key beside events without a key is set aside, and its row says why", "[aside]") {
+    bench one{{}, draining::with_replay_events(4)};
+    static_cast<void>(one.add(1));
+    static_cast<void>(one.add(1));
+    static_cast<void>(one.add_without_key());
+    static_cast<void>(one.add_without_key());
+    one.decisions.commit(lsn{300});
+    const auto oldest = one.decisions.next(0, start);
+    const auto other = one.decisions.next(0, start);
+    REQUIRE((oldest && other));
+    one.decisions.attempt_ended(other->token, delivered, start + 1ms);
+    one.decisions.attempt_ended(oldest->token, delivered, start + 500ms);
+    const auto request = one.asked<engine::put_request>(start + 500ms);
+    REQUIRE(request.rows.size() == 1);
+    CHECK(request.rows[0].state == aside_state::held);
+    CHECK(request.rows[0].reason.find("slower than others") == 0);
+}
+
 TEST_CASE("a key that fails once in a fast drain is not set aside if it is fast the next time",
           "[aside]") {
-    engine::engine_options with = bench::options();
-    with.replay_events = 6;
-    bench one{{}, with};
-    for (const std::uint64_t key : {1, 2, 1, 2, 1, 2})
-        static_cast<void>(one.add(key));
-    one.decisions.commit(lsn{300});
+    draining one;
     const auto oldest = one.decisions.next(0, start);
     const auto other = one.decisions.next(0, start);
     REQUIRE((oldest && other));
@@ -152,6 +182,73 @@ TEST_CASE("a key that fails once in a fast drain is not set aside if it is fast 
     one.decisions.attempt_ended(beside->token, delivered, start + 2ms);
     one.decisions.attempt_ended(again->token, delivered, start + 3ms);
     CHECK(one.decisions.store().empty());
+}
+
+TEST_CASE("of a URL that is dead the oldest key is set aside early only where it holds up the rest",
+          "[aside]") {
+    const outcome gone{outcome_class::target, "HTTP 404"};
+    const bool holds_up = GENERATE(true, false);
+    bench one{{}, draining::with_replay_events(holds_up ? 4 : 100)};
+    static_cast<void>(one.add({0, 1, 404, true, policy::park}));
+    for (int i = 0; i < 3; ++i)
+        static_cast<void>(one.add(2));
+    one.decisions.commit(lsn{300});
+    const engine::event_slot dead = one.end(gone);
+    CHECK(one.decisions.store().empty());
+    one.end(delivered, start + 1ms);
+    const time_point probed = one.decisions.sink(0).wake_at();
+    REQUIRE(probed < start + 10s);  // before a key is held for its failures' age
+    const auto other = one.decisions.next(0, start + 2ms);
+    REQUIRE(other);
+    one.decisions.attempt_ended(other->token, delivered, start + 2ms);
+    CHECK(one.end(gone, probed) == dead);
+    REQUIRE(one.decisions.store().empty() == !holds_up);
+    if (holds_up) CHECK(one.asked<engine::put_request>(probed).rows.at(0).reason == "HTTP 404");
+}
+
+const lane_key held_key{1, lane_key::kind::keyed};
+
+/// Row 7 of the store, the only one of held_key, was read back and is ready.
+struct read_back : bench {
+    explicit read_back(std::uint64_t target) : bench{held()} {
+        static_cast<void>(asked<engine::load_request>());
+        decisions.feed({0, held_key, 7, {lsn{50}, 0, 0}, 0, 10, target});
+        decisions.load_done();
+    }
+
+    static engine::aside_start held() {
+        engine::aside_start known;
+        known.lanes = {{0, held_key, false}};
+        return known;
+    }
+};
+
+TEST_CASE("a dead URL is forgotten once nothing waits for it any more, over a reconnect too",
+          "[aside]") {
+    const bool reconnects = GENERATE(false, true);
+    read_back one{404};
+    one.end({outcome_class::target, "HTTP 404"});
+    REQUIRE(one.decisions.sink(0).stalls(5).size() == 1);
+    // An operator drops the row: the next look into the store finds nothing.
+    static_cast<void>(one.decisions.add_mark(10));
+    static_cast<void>(one.asked<engine::mark_request>());
+    const std::vector<engine::lane_ref> touched{{0, held_key}};
+    one.decisions.mark_done(touched);
+    static_cast<void>(one.asked<engine::load_request>());
+    one.decisions.load_done();
+    REQUIRE(one.decisions.sink(0).held_lanes() == 0);
+    CHECK_FALSE(one.decisions.next(0, start));
+    if (reconnects) {
+        one.decisions.stream_lost();
+        one.decisions.stream_started(lsn{100}, true, {}, 10s, start);
+    }
+    int looks = 0;
+    for (time_point at = one.decisions.sink(0).wake_at(); at != never;
+         at = one.decisions.sink(0).wake_at()) {
+        REQUIRE((++looks < 5 && at < start + 5min));
+        CHECK_FALSE(one.decisions.next(0, at));
+    }
+    CHECK(one.decisions.sink(0).stalls(5).empty());
 }
 
 TEST_CASE("in an outage of the whole sink nothing is set aside, however long it lasts", "[aside]") {
@@ -328,13 +425,7 @@ TEST_CASE("an event without a key waits in the store as long as it would have wa
 
 TEST_CASE("a redrive waits while what became of its event before is not known to be durable",
           "[aside]") {
-    const lane_key key{1, lane_key::kind::keyed};
-    engine::aside_start known;
-    known.lanes = {{0, key, false}};
-    bench one{known};
-    static_cast<void>(one.asked<engine::load_request>());
-    one.decisions.feed({0, key, 7, {lsn{50}, 0, 0}, 0, 10, 1});
-    one.decisions.load_done();
+    read_back one{1};
     one.end(refused);
     static_cast<void>(one.decisions.add_mark(10));
     static_cast<void>(one.asked<engine::change_request>());

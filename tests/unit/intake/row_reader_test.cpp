@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "walrelay/event/message_row.hpp"
 #include "walrelay/intake/row_reader.hpp"
 #include "walrelay/pgoutput/encoder.hpp"
 
@@ -122,6 +123,31 @@ TEST_CASE("a stored row that can't be read is parked by name, and those beside i
         CHECK_THAT(changes.rows[i].reason, ContainsSubstring("read a row of walrelay.parked: "));
     }
     CHECK_THAT(changes.rows[3].reason, ContainsSubstring("xid"));
+}
+
+TEST_CASE("a message that was set aside counts as many bytes as it had on the stream") {
+    const bool ours = GENERATE(true, false);
+    const std::string content = ours
+                                    ? R"({"topic":"t","payload":")" + std::string(5000, 'x') + "\"}"
+                                    : std::string(5000, 'x');
+    event::row_position position;
+    position.commit_lsn = lsn{100};
+    position.what = event::row_position::origin::lone_message;
+    const event::message_row made{std::as_bytes(std::span{content}), position};
+    const std::string insert = pgoutput::encode_insert(1, made.row());
+    intake::stored_row row;
+    row.relation = pgoutput::encode_relation(*event::message_relation("shop"));
+    row.message = std::make_unique<std::byte[]>(insert.size());
+    row.message_bytes = insert.size();
+    std::memcpy(row.message.get(), insert.data(), insert.size());
+    row.position = position;
+    const event::router map = routes();
+    intake::row_reader reader{map};
+    std::vector<event::placement> placements;
+    const auto read = reader.read(std::move(row), placements);
+    REQUIRE(read);
+    CHECK(read->bytes <= content.size());
+    CHECK(read->bytes + 40 >= content.size());
 }
 
 TEST_CASE("a key whose rows found no room stays held, and is asked for again") {

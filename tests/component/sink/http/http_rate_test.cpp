@@ -66,7 +66,7 @@ TEST_CASE("C12: a storm of 429 doesn't exceed the rate, and all that is waited f
 TEST_CASE("C12: without a token nothing is taken, whether room was asked for or not") {
     const http_server server{always(ok)};
     http_fixture fixture{server.url()};
-    fixture.options.rate = {4, 1s};
+    fixture.options.rate = {1, 2s};
     fixture.open();
     CHECK(fixture.sink->has_room());
     CHECK(fixture.deliver().what == outcome_class::delivered);

@@ -187,9 +187,7 @@ TEST_CASE("B15: a broker that can't write for a while delays records and costs n
     const bool pipelined = GENERATE(false, true);
     mock_cluster cluster;
     cluster.create_topic("orders", 1);
-    std::map<std::string, std::string> with{{"batch.num.messages", "50"}, {"linger.ms", "0"}};
-    if (!pipelined) with.insert(one_request_at_a_time);
-    kafka_fixture relay(cluster.bootstraps(), with);
+    kafka_fixture relay(cluster.bootstraps(), small_batches(pipelined));
     resender rows(relay, "orders");
     rows.send(200);
     REQUIRE(relay.run_until([&] { return relay.heard.told > 50; }));

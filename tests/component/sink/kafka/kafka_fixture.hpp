@@ -31,6 +31,13 @@ inline bool contains(std::string_view text, std::string_view part) {
 inline const std::pair<const std::string, std::string> one_request_at_a_time{
     "max.in.flight.requests.per.connection", "1"};
 
+/// Fifty records a request and no waiting for more; several requests in flight if `pipelined`.
+inline std::map<std::string, std::string> small_batches(bool pipelined) {
+    std::map<std::string, std::string> with{{"batch.num.messages", "50"}, {"linger.ms", "0"}};
+    if (!pipelined) with.insert(one_request_at_a_time);
+    return with;
+}
+
 /// Number of the request in the Kafka protocol.
 inline constexpr std::int16_t produce_request = 0;
 

@@ -124,6 +124,21 @@ TEST_CASE("a purge while the broker is away ends as well", "[kafka]") {
     CHECK(relay.heard.count(outcome_class::transient) == 100);
 }
 
+TEST_CASE("B10: that the last outcomes of a dead producer are told is said, though nobody asks",
+          "[kafka]") {
+    mock_cluster cluster;
+    cluster.create_topic("orders", 1);
+    kafka_fixture relay(cluster.bootstraps(), {{"linger.ms", "0"}});
+    REQUIRE(relay.send(kafka_fixture::record("orders", "k", "{}")) == admission::pending);
+    REQUIRE(relay.all_told());
+    const std::size_t settles = relay.heard.settles;
+    cluster.refuse_produce(RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, 20);
+    REQUIRE(relay.send(kafka_fixture::record("orders", "k", "{}")) == admission::pending);
+    REQUIRE(relay.all_told());
+    CHECK(relay.outcome(1).what == outcome_class::transient);
+    CHECK(relay.run_until([&] { return relay.heard.settles > settles; }));
+}
+
 TEST_CASE("B10: a producer with a fatal error is replaced, and nothing waits for ever", "[kafka]") {
     mock_cluster cluster;
     cluster.create_topic("orders", 1);
