@@ -73,8 +73,7 @@ std::optional<delivery_index> lanes::next(time_point now) {
         const bool sink_stalled = barrier_.failures > 0;
         if (sink_stalled && (barrier_.probe != no_delivery || now < barrier_.until))
             return std::nullopt;
-        if (suspects_ > 0 && in_flight_ > 0 && !planted(bug::batch_not_taken_apart))
-            return std::nullopt;  // one at a time, to see whom to blame
+        if (one_at_a_time() && !planted(bug::batch_not_taken_apart)) return std::nullopt;
 
         delivery_index at = ready_.front();
         ready_.remove(pool_, at);
@@ -103,7 +102,7 @@ void lanes::start_attempt(delivery_index at, time_point now) {
         own.started_at = now;
     }
     one.now = delivery::state::in_flight;
-    one.sent_alone = in_flight_ == 0 && suspects_ > 0;
+    one.sent_alone = alone_ = in_flight_ == 0 && suspects_ > 0;
     full_ = false;
     ++one.serial;
     ++one.attempts;
@@ -198,7 +197,7 @@ void lanes::forget(const std::function<void(delivery_index)>& drop) {
     }
     if (!planted(bug::failed_keys_outlive_stream)) failed_lanes_ = 0;
     held_lanes_ = loaded_lanes_ = suspects_ = 0;
-    full_ = false;
+    alone_ = full_ = false;
     laned_ = depth_ == lane_depth::serial;
 }
 
@@ -206,9 +205,8 @@ time_point lanes::wake_at() const noexcept {
     if (full_ || paused_) return never;  // whoever made room, or resumes, says so
     time_point wake = planted(bug::target_wake_up_lost) ? never : targets_due_;
     if (!retries_.empty()) wake = std::min(wake, retries_.top().at);
-    const bool waits_for_outcome = suspects_ > 0 && in_flight_ > 0;
     if (barrier_.failures > 0 && barrier_.probe == no_delivery && !ready_.empty() &&
-        !waits_for_outcome) {
+        !one_at_a_time()) {
         wake = std::min(wake, barrier_.until);
     }
     return wake;

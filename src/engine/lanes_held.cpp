@@ -66,7 +66,7 @@ void lanes::departed(delivery_index at, const aside_put_answer& there) {
     const bool counted = pool_[at].in_lane;
     take_out(at);
     if (counted) {
-        lane& own = lanes_.at(key);
+        lane& own = held_lane(key);
         own.held->puts.pop_front();
         want_load(key, own);
     } else if (there.state == aside_state::held) {
@@ -153,6 +153,13 @@ void lanes::hold_gated(std::uint64_t target, time_point now, time_point failed_b
 
 // ---- out of the store
 
+lanes::lane& lanes::held_lane(lane_key key) {
+    const auto found = lanes_.find(key);
+    require(found != lanes_.end() && found->second.held,
+            "I13: the store speaks of a key that is not held");
+    return found->second;
+}
+
 void lanes::restore(lane_key key, bool waits_for_operator, time_point retry_at) {
     lane& own = lanes_[key];
     require(!own.held && own.events.empty(), "I6: a lane was set aside twice");
@@ -217,8 +224,8 @@ void lanes::make_room(std::size_t most, time_point now) {
 void lanes::feed(delivery_index at, stream_place place) {
     fed_.push_back(pool_, at);
     delivery& one = pool_[at];
-    lane& own = lanes_.at(one.lane_of);
-    require(own.held && own.held->loading, "I6: a row was read back that nobody asked for");
+    lane& own = held_lane(one.lane_of);
+    require(own.held->loading, "I6: a row was read back that nobody asked for");
     own.held->loaded_through = std::max(own.held->loaded_through, place);
     if (!own.held->puts.empty() && own.held->puts.front() < place) own.held->overtaken = true;
     if (own.held->head == one.stored) {
@@ -239,7 +246,7 @@ void lanes::feed(delivery_index at, stream_place place) {
 }
 
 void lanes::loaded(lane_key key) {
-    lane& own = lanes_.at(key);
+    lane& own = held_lane(key);
     held_part& part = *own.held;
     if (std::exchange(part.found_no_room, false)) return load_failed(key);
     part.loading = false;
@@ -256,14 +263,14 @@ void lanes::loaded(lane_key key) {
 }
 
 void lanes::load_failed(lane_key key) {
-    lane& own = lanes_.at(key);
+    lane& own = held_lane(key);
     own.held->loading = false;
     count_in_memory(own);
     want_load(key, own);
 }
 
 void lanes::changed(lane_key key) {
-    lane& own = lanes_.at(key);
+    lane& own = held_lane(key);
     --own.held->changes;
     want_load(key, own);
 }

@@ -82,8 +82,7 @@ lanes::verdict lanes::follow(delivery_index at, const outcome& seen, const direc
         case directive::kind::give_up:
             return give_up(at, seen, now);
         case directive::kind::retry_alone:
-            if (!pool_[at].suspect) ++suspects_;
-            pool_[at].suspect = true;
+            suspect(at);
             [[fallthrough]];
         case directive::kind::retry_lane:
             fail_lane(at, seen, now + follows.wait, now);
@@ -92,8 +91,15 @@ lanes::verdict lanes::follow(delivery_index at, const outcome& seen, const direc
         case directive::kind::stall_sink:
             break;
     }
+    if (seen.what == outcome_class::batch) suspect(at);  // also the next time none is to be beside
     fail_lane(at, seen, now, now);
     return verdict::waits;
+}
+
+/// Of a batch that was refused: it is sent alone until it is resolved.
+void lanes::suspect(delivery_index at) {
+    if (!pool_[at].suspect) ++suspects_;
+    pool_[at].suspect = true;
 }
 
 /// Something flows: what doesn't may be set aside.

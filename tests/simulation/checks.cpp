@@ -21,10 +21,11 @@ void world::check_opened(std::size_t index, const source_row& row) const {
     }
 }
 
-void world::check_halt(const wire_attempt& ended, const engine::outcome& seen,
+void world::check_halt(const wire_attempt& ended, const engine::outcome& meant,
                        std::uint32_t refusals) const {
     const bool halts = ended.row->policy == config::error_policy::halt;
-    const bool must = seen.what == what::event_final || (seen.what == what::event && refusals >= 3);
+    const bool must =
+        meant.what == what::event_final || (meant.what == what::event && refusals >= 3);
     if (must && halts && !halted_by_sink())
         fail("a record that is refused for good doesn't halt the relay");
     if (!halted_by_sink() || (halted_at_ && halted_at_->what != source_row::nature::unroutable))
@@ -32,9 +33,9 @@ void world::check_halt(const wire_attempt& ended, const engine::outcome& seen,
     if (kept(relay_->halted()->event).row != ended.row) fail("halted at another row");
     const engine::retry_limits& limits = options_.retries;
     const bool spent =
-        seen.what == what::transient && (limits.max_attempts > 0 || limits.max_age.count() > 0);
+        meant.what == what::transient && (limits.max_attempts > 0 || limits.max_age.count() > 0);
     if (!halts) fail("halted though the route says otherwise");
-    if (!must && !spent && !(seen.what == what::batch && ended.alone))
+    if (!must && !spent && !(meant.what == what::batch && ended.alone))
         fail("halted at a record that was not refused for good");
 }
 

@@ -84,6 +84,7 @@ void world::make_model() {
         } else {
             config::http_sink http;
             http.url = "http://host/{topic}";
+            http.success = {{200, 204}};
             made.kind = http;
         }
         model_.sinks.push_back(std::move(made));
@@ -163,6 +164,7 @@ row_pointer world::draw_row() {
     const bool kafka =
         std::holds_alternative<config::kafka_sink>(model_.sinks[row->sinks.front()].kind);
     if (row->what == nature::batch && !kafka) row->what = nature::final;
+    if (row->what == nature::refused && kafka) row->what = nature::batch;
     if (row->what != nature::unroutable) return row;
     row->lost = true;
     row->sinks.clear();

@@ -39,6 +39,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(rare::count_)> names{
     "part of a frame arrived",
     "message that is cut off arrived",
     "row parked",
+    "twenty rows in a row parked by a sink that refuses all",
     "row of a stuck key set aside",
     "row queued behind a held key",
     "row sent from the store",

@@ -43,6 +43,7 @@ enum class rare : std::uint8_t {
     part_of_a_frame,
     damaged_frame,
     row_parked,
+    all_refused,
     key_set_aside,
     queued_behind_a_held_key,
     sent_from_the_store,

@@ -1,6 +1,7 @@
 // Attempts: what is sent, how it ends, and what lands late.
 #include <algorithm>
 
+#include "simulation/answers.hpp"
 #include "simulation/world.hpp"
 #include "walrelay/core/planted.hpp"
 #include "walrelay/engine/invariant.hpp"
@@ -14,6 +15,9 @@ namespace {
 
 /// Of each sink, to be told once more: more than are on the wire at once.
 constexpr std::size_t outcomes_kept = 40;
+
+/// More than there are ways to say the same.
+constexpr std::uint64_t answers_drawn = 1000;
 
 }  // namespace
 
@@ -112,35 +116,36 @@ void world::end_attempt_of(std::size_t index) {
     if (sink.over.size() > outcomes_kept) sink.over.pop_front();
 
     bool landed = true;
-    const engine::outcome seen = draw_outcome(index, ended, landed);
+    const engine::outcome meant = draw_outcome(index, ended, landed);
+    const engine::outcome seen = as_read(model_.sinks[index], meant, draw(0, answers_drawn));
     if (landed) sink.landed[ended.row->number].push_back({++arrivals_, process_, false});
     tell("  ", *ended.row, ended.orphaned ? " of the lost stream" : "", ": ",
          model_.sinks[index].name, landed ? " has it, and says " : " says ",
-         engine::class_name(seen.what), seen.reason.empty() ? "" : ", ", seen.reason);
+         engine::class_name(meant.what), seen.reason.empty() ? "" : ", ", seen.reason);
     if (ended.orphaned) {
         relay_->attempt_ended(ended.token, seen, now_);
         return free_released();
     }
     const bool probe = relay_->delivery_at(ended.token.slot).target_probe;
     const bool stalled = !sink.down && relay_->sink(index).stalled();
-    if (seen.what == what::delivered) {
+    if (meant.what == what::delivered) {
         // A redriven row goes beside its key: its success is that of another one.
         const bool beside = ended.stored != 0 && !store_.rows().at(ended.stored).holds_key;
         sink.succeeded_at[beside ? "redriven" : ended.row->key] = now_;
         sink.parked_in_row = 0;
     }
     if (ended.stored != 0) {
-        account_of_fed(index, ended, seen);
+        account_of_fed(index, ended, meant, seen);
     } else {
         const std::uint32_t refusals =
-            sink.open.at(ended.row->number).refusals + (seen.what == what::event ? 1 : 0);
-        account(index, ended, seen);
+            sink.open.at(ended.row->number).refusals + (meant.what == what::event ? 1 : 0);
+        account(index, ended, meant);
         relay_->attempt_ended(ended.token, seen, now_);
         account_of_departure(index, ended);
-        check_halt(ended, seen, refusals);
+        check_halt(ended, meant, refusals);
     }
     if (planted(bug::outcome_told_twice)) relay_->attempt_ended(ended.token, seen, now_);
-    if (seen.what == what::delivered) {
+    if (meant.what == what::delivered) {
         check_opened(index, *ended.row);
         if (stalled && !probe && !relay_->sink(index).stalled())
             reached_.note(rare::late_success_opened_target);
@@ -149,13 +154,15 @@ void world::end_attempt_of(std::size_t index) {
     free_released();
 }
 
+/// What the sink means to say.
 engine::outcome world::draw_outcome(std::size_t index, const wire_attempt& ended, bool& landed) {
     fake_sink& sink = sinks_[index];
     source_row& row = *ended.row;
     landed = false;
     if (sink.down) return {chance(0.3) ? what::unknown : what::endpoint, "down", {}, false};
     if (sink.target_down[row.target]) return {what::target, "no such topic", {}, false};
-    if (sink.refuses_all) return {what::event, "bad request", {}, false};
+    const bool kafka = std::holds_alternative<config::kafka_sink>(model_.sinks[index].kind);
+    if (sink.refuses_all) return {kafka ? what::batch : what::event, "refused", {}, false};
 
     const bool to_blame = !row.sinks.empty() && row.sinks.front() == index && !row.stepped_over;
     if (to_blame && row.what == source_row::nature::final)
@@ -166,7 +173,7 @@ engine::outcome world::draw_outcome(std::size_t index, const wire_attempt& ended
     }
     if (to_blame && row.what == source_row::nature::batch)
         return {what::batch, "batch refused", {}, false};
-    if (sink.stuck.contains(row.key)) return {what::transient, "HTTP 500", {}, false};
+    if (sink.stuck.contains(row.key)) return {what::transient, "failed", {}, false};
     if (!faults_ || !fault(fault_rate_)) {
         landed = true;
         return {what::delivered, {}, {}, false};
@@ -176,30 +183,31 @@ engine::outcome world::draw_outcome(std::size_t index, const wire_attempt& ended
         return {what::transient, "reply lost", {}, false};
     }
     // Never when sent alone: then the record itself were to blame.
-    if (chance(0.2) && std::holds_alternative<config::kafka_sink>(model_.sinks[index].kind) &&
-        !ended.orphaned && !relay_->delivery_at(ended.token.slot).sent_alone) {
+    if (chance(0.2) && kafka && !ended.orphaned &&
+        !relay_->delivery_at(ended.token.slot).sent_alone) {
         reached_.note(rare::batch_refused);
         return {what::batch, "batch refused", {}, false};
     }
     if (chance(0.15)) return {what::target, "no such topic, on this one broker", {}, false};
-    engine::outcome busy{what::transient, "busy", {}, chance(0.5)};
+    engine::outcome busy{what::transient, "busy", {}, false};
     if (chance(0.2)) busy.retry_after = milliseconds{draw(0, 3000)};
     return busy;
 }
 
 /// The world's own account of what an outcome means for what the stream brought.
-void world::account(std::size_t index, const wire_attempt& ended, const engine::outcome& seen) {
+void world::account(std::size_t index, const wire_attempt& ended, const engine::outcome& meant) {
     fake_sink& sink = sinks_[index];
     const auto own = sink.open.find(ended.row->number);
     open_delivery& one = own->second;
     one.now = open_delivery::state::waits_again;
-    if (seen.what != what::delivered) {
+    if (meant.what != what::delivered) {
         one.failed = true;
-        if (seen.what == what::event || seen.what == what::event_final) ++one.refusals;
-        one.blamed = seen.what == what::event_final || (seen.what == what::batch && ended.alone) ||
-                     (seen.what == what::event && one.refusals >= 3);
-        one.transient = seen.what == what::transient;
-        if (seen.what == what::batch) one.suspect = true;
+        if (meant.what == what::event || meant.what == what::event_final) ++one.refusals;
+        one.blamed = meant.what == what::event_final ||
+                     (meant.what == what::batch && ended.alone) ||
+                     (meant.what == what::event && one.refusals >= 3);
+        one.transient = meant.what == what::transient;
+        if (meant.what == what::batch) one.suspect = true;
         return;
     }
     // A success behind an older record that failed is sent again, or that one would be the last.
@@ -210,7 +218,7 @@ void world::account(std::size_t index, const wire_attempt& ended, const engine::
     if (!behind_failed) sink.open.erase(own);
 }
 
-/// Whether it has left for the store, as parked.
+/// Whether it has left for the store: parked, or held with its key.
 void world::account_of_departure(std::size_t index, const wire_attempt& ended) {
     fake_sink& sink = sinks_[index];
     const auto own = sink.open.find(ended.row->number);
@@ -223,27 +231,33 @@ void world::account_of_departure(std::size_t index, const wire_attempt& ended) {
     const engine::retry_limits& limits = options_.retries;
     const bool spent = one.transient && (limits.max_attempts > 0 || limits.max_age.count() > 0);
     one.gave_up = one.blamed || spent;
-    ++sink.parked_in_row;
-    one.passable = !ended.row->keyed() || ended.row->policy == config::error_policy::park;
+    if (one.blamed) count_parked(sink);
+    const bool parked_alone = ended.row->policy == config::error_policy::park &&
+                              !relay_->sink(index).held(lane_of(ended.row->key));
+    one.passable = !ended.row->keyed() || parked_alone;
     if (one.passable) ended.row->out_of_order.insert(index);
 }
 
+void world::count_parked(fake_sink& sink) {
+    if (++sink.parked_in_row == 20) reached_.note(rare::all_refused);
+}
+
 void world::account_of_fed(std::size_t index, const wire_attempt& ended,
-                           const engine::outcome& seen) {
+                           const engine::outcome& meant, const engine::outcome& seen) {
     const std::size_t changes = relay_->store().changes();
     relay_->attempt_ended(ended.token, seen, now_);
     const bool over = relay_->store().changes() > changes;
-    if (seen.what == what::delivered && !over) reached_.note(rare::sent_before_an_older_one);
+    if (meant.what == what::delivered && !over) reached_.note(rare::sent_before_an_older_one);
     if (over) sinks_[index].fed_over.insert(ended.stored);
-    if (over && seen.what != what::delivered) {
+    if (over && meant.what != what::delivered) {
         const engine::retry_limits& limits = options_.retries;
-        const bool spent =
-            seen.what == what::transient && (limits.max_attempts > 0 || limits.max_age.count() > 0);
-        const bool blamed = seen.what == what::event_final || seen.what == what::event ||
-                            (seen.what == what::batch && ended.alone);
+        const bool spent = meant.what == what::transient &&
+                           (limits.max_attempts > 0 || limits.max_age.count() > 0);
+        const bool blamed = meant.what == what::event_final || meant.what == what::event ||
+                            (meant.what == what::batch && ended.alone);
         if (!spent && !blamed) fail("I13: a row was parked that nobody refused");
         reached_.note(rare::fed_row_parked);
-        ++sinks_[index].parked_in_row;
+        count_parked(sinks_[index]);
     }
 }
 
@@ -297,7 +311,8 @@ void world::change_weather() {
             return true;
         };
         sink.down = begins(fault_rate_ / 4, " is down");
-        sink.refuses_all = begins(fault_rate_ / 10, " refuses all");
+        const bool still = faults_ && sink.refuses_all && chance(0.9);
+        sink.refuses_all = begins(fault_rate_ / 10, " refuses all") || still;
         for (std::size_t i = 0; i < sink.target_down.size(); ++i)
             sink.target_down[i] = begins(fault_rate_ / 3, " has no target ", i);
         sink.stuck.clear();

@@ -200,9 +200,11 @@ private:
     void end_attempt_of(std::size_t index);
     [[nodiscard]] engine::outcome draw_outcome(std::size_t index, const wire_attempt& ended,
                                                bool& landed);
-    void account(std::size_t index, const wire_attempt& ended, const engine::outcome& seen);
+    void account(std::size_t index, const wire_attempt& ended, const engine::outcome& meant);
+    void count_parked(fake_sink& sink);
     void account_of_departure(std::size_t index, const wire_attempt& ended);
-    void account_of_fed(std::size_t index, const wire_attempt& ended, const engine::outcome& seen);
+    void account_of_fed(std::size_t index, const wire_attempt& ended, const engine::outcome& meant,
+                        const engine::outcome& seen);
     void land_late();
     void tell_late_outcome();
     void change_weather();
@@ -221,7 +223,7 @@ private:
     [[nodiscard]] bool waits_in_store(std::size_t index, const source_row& row) const;
     void check_quiet(std::size_t index) const;
     void check_opened(std::size_t index, const source_row& row) const;
-    void check_halt(const wire_attempt& ended, const engine::outcome& seen,
+    void check_halt(const wire_attempt& ended, const engine::outcome& meant,
                     std::uint32_t refusals) const;
     void check_taken_as_resolved(const source_row& row, std::size_t index) const;
     void check_put(const engine::aside_put& put, const source_row& row) const;

@@ -48,6 +48,15 @@ enum class bug : std::uint8_t {
     batch_not_taken_apart,
     breaker_never_trips,
     halt_ignored,
+    // how an answer is read
+    missing_url_blames_event,
+    overload_blames_event,
+    server_error_blames_event,
+    redirect_counts_as_delivered,
+    lost_answer_counts_as_delivered,
+    refused_batch_blames_record,
+    missing_topic_blames_record,
+    new_code_may_pass,
     // order
     late_success_taken,
     late_outcome_taken,
@@ -81,7 +90,7 @@ enum class bug : std::uint8_t {
     count_,
 };
 
-#ifdef WALRELAY_PLANTED_BUGS  // the simulator's own build of the pure modules, and nothing else
+#ifdef WALRELAY_PLANTED_BUGS  // the simulator's own build, and nothing else
 inline bug planted_bug = bug::none;
 
 [[nodiscard]] inline bool planted(bug which) noexcept {

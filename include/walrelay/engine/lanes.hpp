@@ -138,10 +138,10 @@ public:
     void feed(delivery_index at, stream_place place);
 
     /// The next row of the lane that is being read is parked, and holds the key.
-    void block(lane_key key) { lanes_.at(key).held->waits_for_operator = true; }
+    void block(lane_key key) { held_lane(key).held->waits_for_operator = true; }
 
     /// The lane that is being read has rows, but there was no room for one: it is read later.
-    void no_room(lane_key key) { lanes_.at(key).held->found_no_room = true; }
+    void no_room(lane_key key) { held_lane(key).held->found_no_room = true; }
 
     void loaded(lane_key key);
     /// It could not be read: next_load() gives it again.
@@ -149,7 +149,7 @@ public:
 
     /// A row that was read back can't be sent at all; what becomes of it is on its way to the
     /// store.
-    void refuse_row(lane_key key) { ++lanes_.at(key).held->changes; }
+    void refuse_row(lane_key key) { ++held_lane(key).held->changes; }
 
     /// What became of a row that was fed is durable.
     void changed(lane_key key);
@@ -272,9 +272,16 @@ private:
     };
 
     [[nodiscard]] lane& lane_of(delivery_index at);
+    /// Which the store speaks of.
+    [[nodiscard]] lane& held_lane(lane_key key);
 
     [[nodiscard]] bool serial(const lane& one) const noexcept {
         return depth_ == lane_depth::serial || one.held != nullptr;
+    }
+
+    /// Nothing is sent beside what is on the wire, to see whom to blame.
+    [[nodiscard]] bool one_at_a_time() const noexcept {
+        return in_flight_ > 0 && (suspects_ > 0 || alone_);
     }
 
     // lanes.cpp
@@ -289,6 +296,7 @@ private:
     [[nodiscard]] attempt_history history_of(delivery_index at, time_point now) const;
     verdict follow(delivery_index at, const outcome& seen, const directive& follows,
                    time_point now);
+    void suspect(delivery_index at);
     verdict succeeded(delivery_index at, time_point now);
     void note_success(const delivery& one, time_point now);
     verdict give_up(delivery_index at, const outcome& seen, time_point now);
@@ -347,10 +355,10 @@ private:
     std::size_t failed_lanes_ = 0;  ///< of those that the stream fills
     std::size_t held_lanes_ = 0;
     std::size_t loaded_lanes_ = 0;
-    std::size_t suspects_ =
-        0;  ///< unresolved records of refused batches; > 0: one record at a time
+    std::size_t suspects_ = 0;        ///< unresolved records of refused batches
     time_point targets_due_ = never;  ///< the earliest time at which a stalled target may be probed
     bool full_ = false;               ///< the sink took no more: time alone changes nothing
+    bool alone_ = false;              ///< what was sent last was sent alone, and stays it
     bool paused_ = false;
     bool laned_;  ///< every keyed delivery is in a lane; pipelined: only after a failure
 };

@@ -5,6 +5,7 @@
 
 #include "response_reader.hpp"
 #include "walrelay/core/escape.hpp"
+#include "walrelay/core/planted.hpp"
 
 namespace walrelay::sink::http {
 
@@ -17,11 +18,13 @@ outcome_class class_of(int status) noexcept {
         case 408:
         case 425:
         case 429:
+            if (planted(bug::overload_blames_event)) return outcome_class::event;
             return outcome_class::transient;
         case 404:
         case 405:
         case 410:
         case 421:
+            if (planted(bug::missing_url_blames_event)) return outcome_class::event;
             return outcome_class::target;
         case 401:
         case 403:
@@ -32,8 +35,12 @@ outcome_class class_of(int status) noexcept {
     }
     // A 2xx here is one that the sink map left out of `success`: nobody said what it means.
     if (status >= 200 && status < 300) return outcome_class::unknown;
-    if (status >= 300 && status < 400) return outcome_class::endpoint;
+    if (status >= 300 && status < 400) {
+        if (planted(bug::redirect_counts_as_delivered)) return outcome_class::delivered;
+        return outcome_class::endpoint;
+    }
     if (status >= 400 && status < 500) return outcome_class::event;
+    if (planted(bug::server_error_blames_event)) return outcome_class::event;
     // 5xx; and what is no status of HTTP is a malformed answer, RFC 9110, 15: treat it as 5xx.
     return outcome_class::transient;
 }

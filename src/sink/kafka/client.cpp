@@ -228,7 +228,7 @@ bool client::serve_portion() {
             --left;
             continue;
         }
-        const std::size_t most = std::min<std::size_t>(reports_at_once, left);
+        const std::size_t most = std::min(reports_at_once, static_cast<std::size_t>(left));
         const std::size_t count = serve_reports(*event_, most);
         left -= static_cast<int>(count);
         if (count < most) event_.reset();

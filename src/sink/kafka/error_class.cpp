@@ -3,6 +3,7 @@
 #include <string>
 
 #include "walrelay/core/escape.hpp"
+#include "walrelay/core/planted.hpp"
 
 namespace walrelay::sink::kafka {
 
@@ -44,6 +45,7 @@ outcome_class class_of_local(int code) noexcept {
         case RD_KAFKA_RESP_ERR__FENCED:
         case RD_KAFKA_RESP_ERR__INCONSISTENT:
         case RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE:
+            if (planted(bug::lost_answer_counts_as_delivered)) return outcome_class::delivered;
             return outcome_class::transient;
 
         case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -101,6 +103,7 @@ outcome_class class_of_broker(int code) noexcept {
 
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
         case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+            if (planted(bug::missing_topic_blames_record)) return outcome_class::event_final;
             return outcome_class::target;
 
         case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
@@ -126,12 +129,14 @@ outcome_class class_of_broker(int code) noexcept {
         case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
         case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
         case RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT:
+            if (planted(bug::refused_batch_blames_record)) return outcome_class::event_final;
             return outcome_class::batch;
 
         case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
             return outcome_class::event_final;
 
         default:
+            if (planted(bug::new_code_may_pass)) return outcome_class::transient;
             return outcome_class::unknown;
     }
 }

@@ -20,8 +20,9 @@ struct bench {
         REQUIRE(decisions.begin(lsn{200}, 1));
     }
 
-    engine::event_slot add(std::uint64_t key, std::uint64_t target = 1, bool keyed = true) {
-        const event::placement to{0, key, target, keyed, config::error_policy::halt};
+    engine::event_slot add(std::uint64_t key, std::uint64_t target = 1, bool keyed = true,
+                           config::error_policy on_error = config::error_policy::halt) {
+        const event::placement to{0, key, target, keyed, on_error};
         const stream_place place{lsn{200}, next++, 0};
         return *decisions.add(10, place, {&to, 1});
     }
@@ -238,6 +239,39 @@ TEST_CASE("a record that is refused alone halts the relay by name", "[lanes]") {
     CHECK(one.decisions.halted()->event == bad);
     CHECK(one.decisions.halted()->reason == "message too large");
     CHECK_FALSE(one.decisions.next(0, now + 1h));
+}
+
+TEST_CASE("a record that is refused alone while the sink refuses all is sent alone again",
+          "[lanes]") {
+    bench one{lane_depth::pipelined};
+    const auto park = config::error_policy::park;
+    for (std::uint64_t key = 1; key <= 20; ++key) {
+        static_cast<void>(one.add(key, 1, true, park));
+        const auto refused = one.decisions.next(0, start);
+        one.decisions.attempt_ended(refused->token, {outcome_class::event_final, "no"}, start);
+    }
+    const auto first = one.add(31);
+    const auto of_batch = one.decisions.next(0, start);
+    one.decisions.attempt_ended(of_batch->token, {outcome_class::batch, "no"}, start);
+    const auto bad = one.add(33, 1, true, park);
+    const auto alone = one.decisions.next(0, start);
+    REQUIRE((alone && alone->event == bad));
+    one.decisions.attempt_ended(alone->token, {outcome_class::batch, "no"}, start);
+    REQUIRE(one.decisions.sink(0).stalled());
+
+    const auto down = one.decisions.next(0, start + 1h);
+    REQUIRE((down && down->event == bad));
+    one.decisions.attempt_ended(down->token, {outcome_class::endpoint, "no right"}, start + 1h);
+    const time_point later = start + 2h;
+    const auto probe = one.decisions.next(0, later);
+    REQUIRE((probe && probe->event == first));
+    one.decisions.attempt_ended(probe->token, delivered, later);
+    static_cast<void>(one.add(34));
+    const auto again = one.decisions.next(0, later);
+    REQUIRE((again && again->event == bad));
+    CHECK_FALSE(one.decisions.next(0, later));
+    one.decisions.attempt_ended(again->token, delivered, later);
+    CHECK(one.decisions.next(0, later));
 }
 
 TEST_CASE("a full sink gets the same record first when it has room", "[lanes]") {
