@@ -167,6 +167,7 @@ std::vector<stall_info> lanes::stalls(std::size_t most) const {
                 if (pool_[at].target_hash == target) example = at;
             }
         }
+        if (example == no_delivery) continue;  // remembered, but nothing waits for it
         found.push_back({stall_info::scope::target, example, shut.reason, shut.failures, shut.since,
                          shut.until});
     }

@@ -21,8 +21,7 @@ constexpr duration shortest_absence = std::chrono::seconds{5};
 /// Leaves every queue; what is left to do is to write it down.
 void lanes::depart(delivery_index at, aside_state state, bool holds_key, std::string reason) {
     delivery& one = pool_[at];
-    if (one.suspect) --suspects_;
-    one.suspect = false;
+    clear_suspicion(at);
     one.now = delivery::state::leaving;
     leaving_.push_back({at, state, holds_key, std::move(reason)});
 }

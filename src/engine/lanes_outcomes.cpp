@@ -88,6 +88,8 @@ lanes::verdict lanes::follow(delivery_index at, const outcome& seen, const direc
             fail_lane(at, seen, now + follows.wait, now);
             return verdict::waits;
         case directive::kind::stall_target:
+            clear_suspicion(at);  // it may wait for long; a batch that is refused again says so
+            break;
         case directive::kind::stall_sink:
             break;
     }
@@ -98,8 +100,11 @@ lanes::verdict lanes::follow(delivery_index at, const outcome& seen, const direc
 
 /// Of a batch that was refused: it is sent alone until it is resolved.
 void lanes::suspect(delivery_index at) {
-    if (!pool_[at].suspect) ++suspects_;
-    pool_[at].suspect = true;
+    if (!std::exchange(pool_[at].suspect, true)) ++suspects_;
+}
+
+void lanes::clear_suspicion(delivery_index at) {
+    if (std::exchange(pool_[at].suspect, false)) --suspects_;
 }
 
 /// Something flows: what doesn't may be set aside.
@@ -222,7 +227,7 @@ void lanes::go_on(lane_key key, lane& own) {
 
 void lanes::take_out(delivery_index at) {
     delivery& gone = pool_[at];
-    if (gone.suspect) --suspects_;
+    clear_suspicion(at);
     (gone.stored == 0 ? order_ : fed_).remove(pool_, at);
     gone.now = delivery::state::unused;
 }

@@ -19,8 +19,6 @@ namespace {
 constexpr duration fruitful_life = std::chrono::seconds{30};
 constexpr std::uint32_t barren_streams_max = 3;
 constexpr duration drain_limit = std::chrono::seconds{10};
-/// The shortest wal_sender_timeout after which another relay may have the slot is longer.
-constexpr duration longest_unlooked = std::chrono::milliseconds{500};
 constexpr duration server_shutdown_grace = std::chrono::seconds{5};
 constexpr duration last_record_limit = std::chrono::seconds{2};
 /// What is due already, and was not done, waits for something else (a sink that is full, a record
@@ -82,6 +80,7 @@ asio::awaitable<relay::ending> relay::acquire(std::unique_ptr<postgres::connecti
 
     stream_events events{[this] { changed(); },
                          [this](postgres::sql_error end) {
+                             desk_.stop_sending();
                              stream_end_ = std::move(end);
                              wakeup_.notify();
                          }};
@@ -314,10 +313,14 @@ void relay::tick() {
     if (!stream_ || ticking_) return;
     ticking_ = true;
     const time_point at = now();
-    // The process may have been frozen, and the slot be another relay's since.
-    if (at - std::exchange(last_tick_, at) > longest_unlooked && stream_->peer_is_gone())
-        desk_.stop_sending();
     engine::engine& decisions = desk_.decisions();
+    if (desk_.sending() && stream_->peer_is_gone()) {
+        // The slot may be another relay's by now: this process was frozen, or reads nothing while a
+        // limit is full. Then only a message tells the stream that it is over.
+        desk_.stop_sending();
+        if (const auto last = decisions.status_due(at, true))
+            stream_->send_status(to_status(*last));
+    }
     desk_.pump(at);
     recorder_.tick(at);
     if (const auto status = decisions.status_due(at)) stream_->send_status(to_status(*status));

@@ -10,7 +10,7 @@ mebibyte = 1 << 20
 def test_while_the_endpoint_answers_503_nothing_is_acknowledged_and_nothing_times_out(
     new_cluster, new_db, receiver, relay
 ):
-    server = new_cluster(wal_sender_timeout="3s")
+    server = new_cluster(wal_sender_timeout="4s")
     receiver.answer(Reply(503))
     # One relay goes on reading, the other's reading is paused by a full limit.
     plain, paused = new_db(server), new_db(server)
@@ -41,7 +41,7 @@ def test_while_the_endpoint_answers_503_nothing_is_acknowledged_and_nothing_time
             for database in settings
         )
 
-    stays(nothing_moves, 5, "the slots stay where they are, and with whom")
+    stays(nothing_moves, 6, "the slots stay where they are, and with whom")
     assert "replication timeout" not in server.log()
     for process in processes.values():
         process.wait_not_ready("HTTP 503")

@@ -60,7 +60,7 @@ def test_d5_each_bad_configuration_gives_its_exact_text(tmp_path):
         file = tmp_path / f"{name}.yaml"
         file.write_bytes(source.replace(b"/run/secrets", bytes(secrets)))
         problems = [line for line in expected.splitlines() if not line.startswith("warning: ")]
-        done = run_command("run", "-c", file, deadline=10, environment=variables) if problems else (
+        done = run_command("run", "-c", file, deadline=30, environment=variables) if problems else (
             run_command("check", "-c", file, deadline=30, environment=variables)
         )
         got = done.stderr if problems else done.stdout
@@ -125,7 +125,7 @@ def test_d5_a_pipe_or_device_as_configuration_is_exit_2_and_not_waited_for(tmp_p
     pipe = tmp_path / "pipe.yaml"
     os.mkfifo(pipe)
     for file in (pipe, "/dev/zero", "/dev/null", "/dev/stdin"):
-        done = run_command("run", "-c", file, deadline=5)
+        done = run_command("run", "-c", file, deadline=30)
         assert done.returncode == 2
         assert done.stderr == f"{file}: can't be read: not a file: a pipe, socket or device\n"
 

@@ -103,24 +103,55 @@ def test_a_relay_that_is_frozen_for_longer_than_wal_sender_timeout_goes_on(
 def test_a_relay_that_was_frozen_sends_nothing_once_another_one_had_the_slot(
     new_cluster, new_db, receiver, relay
 ):
-    database = new_db(new_cluster(wal_sender_timeout="1s"))
+    database = new_db(new_cluster(wal_sender_timeout="3s"))
     receiver.answer(Reply(503))
     settings = to_http(database, receiver, limits={"in_flight_events": 20})
     first = relay(settings).wait_ready()
     emit(database, 0, 199, keys=20)
     until(lambda: first.status()["limit_held_by"], what="it reads no further")
+    receiver.wait_for(1)
     first.pause()
     receiver.answer(Reply())
     second = relay(settings).wait_ready(30)
     until(lambda: Arrivals.of(receiver.requests).distinct == set(range(200)), 30, "all rows")
     wait_all_acknowledged(database, 200)
     epochs = {request.headers["x-walrelay-epoch"] for request in receiver.requests}
-    assert len(epochs) == 2
+    assert len(epochs) >= 2, "both have sent"
     before = len(receiver.requests)
     first.resume()
     first.wait_log("waiting until it is free", 30)
     assert receiver.requests[before:] == []
     assert second.running()
+
+
+def test_a_relay_that_reads_no_further_sends_nothing_once_another_one_has_the_slot(
+    db, receiver, relay
+):
+    stuck = receiver.gate()
+    receiver.answer(
+        lambda one: Reply(gate=stuck) if one.headers["x-walrelay-key"] == "k0" else Reply(delay=0.2)
+    )
+    limits = {"replay_events": 60, "in_flight_events": 60}
+    settings = to_http(db, receiver, http={"connections": 2}, limits=limits)
+    first = relay(settings).wait_ready()
+    second = relay(settings)
+    second.wait_log("waiting until it is free", 30)
+    emit(db, 0, 199, keys=200)
+    until(lambda: first.status()["limit_held_by"], what="its connection is not read any more")
+    receiver.wait_for(2)
+    db.sql("SELECT pg_terminate_backend(%s)", [db.slot_state()[0]])
+
+    def epochs():
+        return [request.headers["x-walrelay-epoch"] for request in receiver.requests]
+
+    until(lambda: len(set(epochs())) >= 2, 30, "the other one sends")
+    receiver.wait_for(len(epochs()) + 10)
+    stuck.open()
+    receiver.answer(Reply())
+    until(lambda: Arrivals.of(receiver.requests).distinct == set(range(200)), 30, "all rows")
+    wait_all_acknowledged(db, 200)
+    of_first = epochs()[0]
+    assert of_first not in itertools.dropwhile(lambda epoch: epoch == of_first, epochs())
 
 
 @pytest.mark.every_major

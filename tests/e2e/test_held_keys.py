@@ -2,8 +2,9 @@
 
 import pytest
 
-from support.events import emit, to_http
+from support.events import emit, outbox_to, to_http
 from support.receiver import Reply
+from support.relay import config, run_command
 from support.wait import stays, until
 
 
@@ -12,7 +13,8 @@ def with_held_key(db, receiver, relay):
     """A relay that holds k0, whose attempts hang from now on; all else is delivered."""
     receiver.answer(lambda one: Reply(500 if one.headers["x-walrelay-key"] == "k0" else 200))
     limits = {"in_flight_events": 20}
-    process = relay(to_http(db, receiver, limits=limits)).wait_ready()
+    patient = {"timeout": "2m"}  # what hangs is to hang until the held key is tried
+    process = relay(to_http(db, receiver, http=patient, limits=limits)).wait_ready()
     for first in range(0, 200, 10):
         emit(db, first, first + 9, keys=5)
     until(lambda: process.status()["sinks"][0]["held_keys"] == 1, 20, "the key is held")
@@ -50,3 +52,22 @@ def test_a_relay_that_has_nothing_to_do_but_a_held_key_stays_ready(with_held_key
         stays(with_held_key.ready, 7, lambda: with_held_key.get("/readyz"))
     finally:
         gate.open()
+
+
+def test_a_dead_url_whose_last_event_is_dropped_is_no_stall_any_more(db, receiver, relay):
+    receiver.answer(lambda request: Reply(404 if request.path == "/gone" else 200))
+    sinks = {"endpoint": {"http": {"url": receiver.url + "/{topic}"}}}
+    process = relay(config(db, sinks, [outbox_to("endpoint")], limits={"hold": "1s"})).wait_ready()
+    db.sql("SELECT walrelay.emit('gone', '{}', 'k')")
+
+    def held():
+        db.sql("SELECT walrelay.emit('here', '{}', 'others')")
+        return process.status()["sinks"][0]["held_keys"] == 1
+
+    until(held, 60, "the key is held", every=0.2)
+    process.wait_not_ready("sink endpoint stalls, target /gone: HTTP 404")
+    row = until(lambda: db.value("SELECT max(id) FROM walrelay.parked"), what="it is written down")
+    drop = run_command("parked", "drop", row, "-c", process.file)
+    assert drop.returncode == 0, drop.stderr
+    until(lambda: process.status()["sinks"][0]["held_keys"] == 0, 30, "it is dropped")
+    until(process.ready, 20, lambda: process.get("/readyz")[1])

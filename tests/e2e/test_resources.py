@@ -185,7 +185,7 @@ def test_d6_hostile_clients_of_the_admin_endpoint_hold_up_no_event_and_are_bound
         never_reads *= 2000
         slow = [client(never_reads if n < 5 else b"GET / HTTP/1.1\r\nx: ") for n in range(100)]
         emit(db, 1, 500, keys=50)
-        receiver.wait_for(500, 5)
+        receiver.wait_for(500, 15)
         assert open_sockets(process.pid) < 50, "connections are bounded"
         until(
             lambda: drip() and process.get("/healthz", patience=1)[0] == 200,

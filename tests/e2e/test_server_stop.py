@@ -79,7 +79,7 @@ def test_a_fast_stop_is_not_held_up_by_a_paused_reader(own_db, receiver, relay):
     for first in range(0, 40000, 2000):
         emit(own_db, first, first + 1999, keys=100, bytes_each=200)
     until(lambda: process.status()["limit_held_by"], what="reading is paused")
-    stop_and_measure(own_db.cluster, "fast", 7)
+    stop_and_measure(own_db.cluster, "fast", 20)
     assert process.running()
     receiver.answer(Reply())
     own_db.cluster.start()
@@ -96,10 +96,10 @@ def test_a_fast_stop_is_not_held_up_by_a_paused_reader(own_db, receiver, relay):
 def test_a_fast_stop_is_not_held_up_by_an_endpoint_that_hangs(own_db, receiver, relay):
     gate = receiver.gate()
     receiver.answer(Reply(gate=gate))
-    process = relay(to_http(own_db, receiver)).wait_ready()
+    process = relay(to_http(own_db, receiver, http={"timeout": "60s"})).wait_ready()
     emit(own_db, 0, 9, keys=10)
     receiver.wait_for(10)
-    stop_and_measure(own_db.cluster, "fast", 8)
+    stop_and_measure(own_db.cluster, "fast", 20)
     gate.open()
     restarts_and_all_arrives(own_db, receiver, process, 10)
 

@@ -114,7 +114,7 @@ def test_c9_a_key_that_answers_500_beside_others_holds_no_wal_and_heals_complete
     assert sum(held) >= 25
 
     receiver.answer(Reply())
-    until(lambda: 296 in numbers(receiver.requests), 60, "it has healed")
+    until(lambda: 296 in numbers(receiver.requests), 90, "it has healed")
     heads = [n for n in by_key(receiver.requests)["k0"] if n < 300]
     delivered = heads[heads.index(4) - 1 :]
     assert delivered == list(range(0, 300, 4)), "all that waited, in order, once"
@@ -144,8 +144,10 @@ def test_a_hot_key_that_is_merely_slow_leaves_the_others_their_memory(db, receiv
     )
     process = relay(to_http(db, receiver, limits={"in_flight_events": 60})).wait_ready()
     emit(db, 0, 199, keys=1)
-    for n in range(1000, 1040):
-        db.sql("SELECT walrelay.emit('t', %s, key => 'quick')", [json.dumps({"n": n})])
+    db.sql(
+        "SELECT walrelay.emit('t', jsonb_build_object('n', n), key => 'quick')"
+        " FROM generate_series(1000, 1039) n"
+    )
     # It is read when the slow key's rows before it fit into the window: after 14 s at the earliest.
     until(lambda: 1039 in numbers(receiver.requests), 60, "the other key passes")
     came = numbers(receiver.requests)

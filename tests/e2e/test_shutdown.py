@@ -22,7 +22,7 @@ def test_sigterm_of_an_idle_relay_takes_no_time(db, relay):
     emit(db, 1, 100)
     until(lambda: process.delivered("nothing") == 100, what="the rows are delivered")
     assert stop_and_measure(process) < 2
-    until(lambda: db.slot_state()[0] is None, 2, "the slot is free")
+    until(lambda: db.slot_state()[0] is None, what="the slot is free")
 
 
 def test_sigterm_exits_0_within_11_seconds_when_the_endpoint_hangs(db, receiver, relay):

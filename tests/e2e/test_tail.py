@@ -291,7 +291,7 @@ def test_a_closed_pipe_ends_it_quietly(db, tail):
 
 
 def test_a_reader_that_pauses_costs_neither_the_slot_nor_an_event(new_cluster, new_db, tail):
-    cluster = new_cluster(wal_sender_timeout="2s")
+    cluster = new_cluster(wal_sender_timeout="4s")
     database = new_db(cluster)
     readable, writable = os.pipe()
     with open(writable, "wb") as output:
@@ -299,7 +299,7 @@ def test_a_reader_that_pauses_costs_neither_the_slot_nor_an_event(new_cluster, n
     rows = 3000
     with open(readable, "rb") as reader:
         emit(database, 1, rows, bytes_each=2000)
-        stays(lambda: shown.process.poll() is None and tail_slots(database), 5, shown.said)
+        stays(lambda: shown.process.poll() is None and tail_slots(database), 7, shown.said)
         numbers = [json.loads(reader.readline())["payload"]["n"] for _ in range(rows)]
     assert numbers == list(range(1, rows + 1))
     assert shown.ends() == 0
@@ -330,9 +330,9 @@ def test_a_server_that_stops_ends_it_with_the_reason(new_cluster, new_db, tail):
 
 
 def test_an_idle_tail_outlives_the_timeout_of_the_server(new_cluster, new_db, tail):
-    database = new_db(new_cluster(wal_sender_timeout="1s"))
+    database = new_db(new_cluster(wal_sender_timeout="3s"))
     shown = tail(to_stdout(database), "-o", "json")
-    stays(lambda: shown.process.poll() is None, 3, shown.said)
+    stays(lambda: shown.process.poll() is None, 5, shown.said)
     emit(database, 1)
     assert shown.events(1)[0]["payload"] == {"n": 1}
 

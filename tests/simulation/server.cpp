@@ -331,12 +331,8 @@ void world::connect() {
     next_row_.reset();
     read_open_ = false;
     for (std::size_t index = 0; index < sinks_.size(); ++index) {
-        const auto stalls = relay_->sink(index).stalls(SIZE_MAX);
         // A target that stalls is remembered, and forgotten after a while: that takes a wake-up.
-        const bool target_stalls = std::any_of(stalls.begin(), stalls.end(), [](const auto& one) {
-            return one.what == engine::stall_info::scope::target;
-        });
-        if (!target_stalls && relay_->sink(index).wake_at() != never)
+        if (!relay_->sink(index).stalled() && relay_->sink(index).wake_at() != never)
             fail("a new stream begins with a wake-up for a record of the last one");
     }
     pump();

@@ -208,6 +208,7 @@ void world::account(std::size_t index, const wire_attempt& ended, const engine::
                      (meant.what == what::event && one.refusals >= 3);
         one.transient = meant.what == what::transient;
         if (meant.what == what::batch) one.suspect = true;
+        if (meant.what == what::target) one.suspect = false;
         return;
     }
     // A success behind an older record that failed is sent again, or that one would be the last.

@@ -297,6 +297,7 @@ private:
     verdict follow(delivery_index at, const outcome& seen, const directive& follows,
                    time_point now);
     void suspect(delivery_index at);
+    void clear_suspicion(delivery_index at);
     verdict succeeded(delivery_index at, time_point now);
     void note_success(const delivery& one, time_point now);
     verdict give_up(delivery_index at, const outcome& seen, time_point now);

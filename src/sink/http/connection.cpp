@@ -61,6 +61,7 @@ void connection::begin(engine::attempt_token token, std::string_view body, bool 
         body_ = body_copy_;
     }
     attempt_ends_ = now + settings_.timeout;
+    called_off_ = false;
     if (state_ != state::idle) return start_fresh(now);
     reused_ = true;
     send();
@@ -265,7 +266,7 @@ void connection::on_broken(breakdown&& why) {
         case state::exchanging:
             // The usual end of an idle connection, met in the moment of its use. The server may
             // have got the request even so: the id tells it that the second is the same.
-            if (reused_ && !answer_begun_ && why.what == outcome_class::transient) {
+            if (reused_ && !answer_begun_ && !called_off_ && why.what == outcome_class::transient) {
                 owner_.on_repeat();
                 return start_fresh(now());
             }
@@ -280,6 +281,13 @@ void connection::on_broken(breakdown&& why) {
         case state::resolving:
             return;
     }
+}
+
+void connection::call_off(time_point now) {
+    called_off_ = true;
+    if (state_ != state::resolving && state_ != state::connecting) return;
+    connect_ends_ = now;
+    set_deadline(now);
 }
 
 void connection::expire(time_point now) {

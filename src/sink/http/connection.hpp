@@ -81,6 +81,9 @@ public:
     /// Closes an idle connection.
     void discard();
 
+    /// What is not on the wire yet is not sent any more: soon the attempt ends in an outcome.
+    void call_off(time_point now);
+
     /// When expire() has to be called; `never` when closed.
     [[nodiscard]] time_point deadline() const noexcept { return deadline_; }
 
@@ -124,6 +127,7 @@ private:
     std::string body_copy_;
     std::string_view body_;
     time_point attempt_ends_ = never;
+    bool called_off_ = false;    ///< nothing of it is to be sent from now on
     bool reused_ = false;        ///< the transport has carried an earlier attempt
     bool answer_begun_ = false;  ///< at least one byte of an answer came
     int interim_answers_ = 0;

@@ -56,6 +56,12 @@ admission http_sink::send(engine::attempt_token token, std::uint32_t attempt,
     return admission::pending;
 }
 
+void http_sink::purge() {
+    const time_point now = std::chrono::steady_clock::now();
+    for (const auto& each : connections_)
+        each->call_off(now);
+}
+
 /// An idle connection that still looks alive, else a closed one, else none.
 connection* http_sink::take_free() {
     while (!idle_.empty()) {

@@ -32,8 +32,8 @@ public:
     admission send(engine::attempt_token token, std::uint32_t attempt, const event::record& record,
                    engine::outcome& refusal) override;
 
-    /// Everything that was taken is on the wire, and is awaited or times out.
-    void purge() override {}
+    /// What is on the wire is awaited or times out.
+    void purge() override;
 
     [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_; }
 

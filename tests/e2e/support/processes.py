@@ -127,13 +127,23 @@ def descendants(pid):
     return found
 
 
-def alive(pid):
-    """Whether a process exists and isn't a zombie."""
+def _state(pid):
+    """As the kernel shows it; None if there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+            return file.read().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return None
+
+
+def alive(pid):
+    """Whether a process exists and isn't a zombie."""
+    return _state(pid) not in (None, "Z")
+
+
+def stopped(pid):
+    """Whether a process has got SIGSTOP."""
+    return _state(pid) == "T"
 
 
 @atexit.register

@@ -107,8 +107,9 @@ class Receiver:
 
     def reply_to(self, request):
         """Remembers the request and decides its answer; in the receiver's thread."""
+        behaviour = self._behaviour  # whoever sees the request may choose another for the next
         self.requests.append(request)
-        return self._behaviour(request)
+        return behaviour(request)
 
 
 class _Connection(asyncio.Protocol):

@@ -11,7 +11,7 @@ import urllib.request
 
 from . import canary
 from .cluster import source_folder
-from .processes import alive, free_port, kill, spawn
+from .processes import alive, free_port, kill, spawn, stopped
 from .wait import until
 
 
@@ -112,7 +112,7 @@ class Relay:
     def running(self):
         return self._process is not None and alive(self._process.pid)
 
-    def stop(self, deadline=15):
+    def stop(self, deadline=30):
         """SIGTERM; the exit code."""
         self._process.terminate()
         return self.wait_exit(deadline)
@@ -125,7 +125,7 @@ class Relay:
         """SIGINT, as Ctrl-C sends it, without waiting."""
         self._process.send_signal(signal.SIGINT)
 
-    def wait_exit(self, deadline=15):
+    def wait_exit(self, deadline=30):
         """The exit code, once the relay has ended by itself."""
         until(
             lambda: self._process.poll() is not None,
@@ -146,7 +146,7 @@ class Relay:
         self.hang_up()
         seen = until(
             lambda: re.findall(r"(not )?reloaded[:,]", self.log())[before:],
-            20,
+            30,
             lambda: f"the reload ends\n{self.log()[-2000:]}",
         )
         return seen[0] == ""
@@ -176,9 +176,9 @@ class Relay:
             shown[name] = file.read_bytes() if file.exists() else b""
         if self.running():
             shown["arguments"] = pathlib.Path(f"/proc/{self.pid}/cmdline").read_bytes()
-            if self.get("/healthz", patience=1)[0]:
+            if not stopped(self.pid) and self.get("/healthz")[0]:
                 for path in ("/readyz", "/status", "/metrics"):
-                    shown[path] = self.get(path, patience=1)[1]
+                    shown[path] = self.get(path)[1]
         canary.look_for(shown)
 
     # What it says
@@ -191,7 +191,7 @@ class Relay:
         text = (self.folder / "stdout").read_text(encoding="utf-8")
         return [json.loads(line) for line in text.split("\n")[:-1]]
 
-    def wait_log(self, pattern, deadline=15):
+    def wait_log(self, pattern, deadline=30):
         """The first match of the regular expression in the log."""
         return until(
             lambda: re.search(pattern, self.log()),
@@ -199,7 +199,7 @@ class Relay:
             lambda: f"the log says {pattern!r}\n{self.log()[-3000:]}",
         )
 
-    def get(self, path, token=None, patience=5):
+    def get(self, path, token=None, patience=20):
         """The status and body of an answer of the admin endpoint; (0, '') while it isn't there.
 
         `token=""` sends none.
@@ -219,7 +219,7 @@ class Relay:
     def ready(self):
         return self.get("/readyz")[0] == 200
 
-    def wait_ready(self, deadline=15):
+    def wait_ready(self, deadline=30):
         def look():
             assert self._process.poll() is None, f"the relay ended:\n{self.log()[-3000:]}"
             return self.ready()
@@ -231,7 +231,7 @@ class Relay:
         )
         return self
 
-    def wait_not_ready(self, reason, deadline=15):
+    def wait_not_ready(self, reason, deadline=30):
         """The text of /readyz, once it is 503 and matches the regular expression."""
 
         def look():
@@ -252,7 +252,7 @@ class Relay:
         [figures] = [entry for entry in self.status()["sinks"] if entry["name"] == sink]
         return figures["delivered"]
 
-    def wait_settled(self, deadline=15):
+    def wait_settled(self, deadline=30):
         """Until all that was read is delivered, recorded and acknowledged.
 
         What is committed and not read yet isn't waited for: a test sees first that it has come.

@@ -7,7 +7,7 @@ poll_interval = 0.01
 _never = threading.Event()
 
 
-def until(condition, deadline=10.0, what=None, every=poll_interval):
+def until(condition, deadline=20.0, what=None, every=poll_interval):
     """Returns the first true value of condition(), asked again and again.
 
     Raises AssertionError after `deadline` seconds; `what`, a text or a callable that makes one,

@@ -274,6 +274,20 @@ TEST_CASE("a record that is refused alone while the sink refuses all is sent alo
     CHECK(one.decisions.next(0, later));
 }
 
+TEST_CASE("a record of a refused batch whose topic is gone holds up no other topic", "[lanes]") {
+    bench one{lane_depth::pipelined};
+    static_cast<void>(one.add(1, 404));
+    const auto refused = one.decisions.next(0, start);
+    one.decisions.attempt_ended(refused->token, {outcome_class::batch, "no"}, start);
+    const time_point later = start + 1min;
+    const auto alone = one.decisions.next(0, later);
+    one.decisions.attempt_ended(alone->token, {outcome_class::target, "no topic"}, later);
+    for (std::uint64_t key = 2; key <= 3; ++key)
+        static_cast<void>(one.add(key));
+    CHECK(one.decisions.next(0, later));
+    CHECK(one.decisions.next(0, later));
+}
+
 TEST_CASE("a full sink gets the same record first when it has room", "[lanes]") {
     bench one{lane_depth::pipelined};
     const auto first = one.add(1);

@@ -211,3 +211,21 @@ TEST_CASE("purge leaves what is on the wire to its outcome") {
     hold.open();
     CHECK(fixture.finish(attempt).what == outcome_class::delivered);
 }
+
+TEST_CASE("what was purged is not sent once more when a reused connection dies") {
+    gate dies;
+    const http_server server{[&](peer& client) {
+        client.request();
+        client.send(ok);
+        client.request();
+        dies.wait();
+    }};
+    http_fixture fixture{server.url()};
+    CHECK(fixture.deliver().what == outcome_class::delivered);
+    const auto attempt = fixture.start();
+    fixture.sink->purge();
+    dies.open();
+    CHECK(fixture.finish(attempt).what == outcome_class::transient);
+    CHECK(server.connections() == 1);
+    CHECK(fixture.deliver().what == outcome_class::delivered);
+}

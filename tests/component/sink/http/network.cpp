@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -31,7 +32,7 @@ std::map<std::string, stand_in>& stand_ins() {
     return all;
 }
 
-std::vector<std::string>& tried() {
+std::vector<std::string>& all_tried() {
     static std::vector<std::string> all;
     return all;
 }
@@ -113,9 +114,22 @@ stand_in_name::~stand_in_name() {
     stand_ins().erase(name_);
 }
 
-std::vector<std::string> tried_addresses() {
+connection_watch::connection_watch() {
     const std::lock_guard lock{mutex};
-    return tried();
+    before_ = all_tried().size();
+}
+
+std::vector<std::string> connection_watch::tried() const {
+    const std::lock_guard lock{mutex};
+    return {all_tried().begin() + static_cast<std::ptrdiff_t>(before_), all_tried().end()};
+}
+
+std::vector<std::string> connection_watch::tried_among(const std::vector<std::string>& some) const {
+    std::vector<std::string> found = tried();
+    std::erase_if(found, [&](const std::string& address) {
+        return std::find(some.begin(), some.end(), address) == some.end();
+    });
+    return found;
 }
 
 black_hole::black_hole(const std::string& address) {
@@ -177,7 +191,7 @@ extern "C" int connect(int socket, const sockaddr* address, socklen_t size) {
     using namespace walrelay::test;
     if (const std::string text = text_of(address); !text.empty()) {
         const std::lock_guard lock{mutex};
-        tried().push_back(text);
+        all_tried().push_back(text);
     }
     return of_libc<connect_function>("connect")(socket, address, size);
 }

@@ -1,6 +1,7 @@
 // The system's look-up of names and the connections of this program, as a test wants them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -26,9 +27,20 @@ private:
     std::string name_;
 };
 
-/// Every address that this program has tried to connect to since it began, as "127.0.0.1:80" and
-/// "[::1]:80", in order.
-[[nodiscard]] std::vector<std::string> tried_addresses();
+/// Sees where this program tries to connect to, from when it is made: earlier tests may have had
+/// the same ports.
+class connection_watch {
+public:
+    connection_watch();
+
+    /// As "127.0.0.1:80" and "[::1]:80", in order.
+    [[nodiscard]] std::vector<std::string> tried() const;
+    /// Those to one of these.
+    [[nodiscard]] std::vector<std::string> tried_among(const std::vector<std::string>& some) const;
+
+private:
+    std::size_t before_;
+};
 
 /// A port of a loopback address that answers no connection at all, neither yes nor no: a listener
 /// whose queue is full.
