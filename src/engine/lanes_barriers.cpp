@@ -67,6 +67,7 @@ bool lanes::held_by_target(delivery_index at, time_point now) {
         return false;
     }
     pool_[at].now = delivery::state::gated;
+    clear_suspicion_of_lane(at);
     shut.held.push_back(pool_, at);
     if (shut.probe == no_delivery) targets_due_ = std::min(targets_due_, shut.until);
     return true;

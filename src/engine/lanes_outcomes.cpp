@@ -88,7 +88,7 @@ lanes::verdict lanes::follow(delivery_index at, const outcome& seen, const direc
             fail_lane(at, seen, now + follows.wait, now);
             return verdict::waits;
         case directive::kind::stall_target:
-            clear_suspicion(at);  // it may wait for long; a batch that is refused again says so
+            clear_suspicion_of_lane(at);
             break;
         case directive::kind::stall_sink:
             break;
@@ -105,6 +105,18 @@ void lanes::suspect(delivery_index at) {
 
 void lanes::clear_suspicion(delivery_index at) {
     if (std::exchange(pool_[at].suspect, false)) --suspects_;
+}
+
+/// `at` waits for its target, for long perhaps, and all behind it: no other topic is to be sent one
+/// by one for that. A batch that is refused again says so.
+void lanes::clear_suspicion_of_lane(delivery_index at) {
+    if (suspects_ == 0) return;
+    clear_suspicion(at);
+    if (!pool_[at].in_lane) return;
+    for (delivery_index each = lane_of(at).events.front(); each != no_delivery;
+         each = lane_list::after(pool_, each)) {
+        clear_suspicion(each);
+    }
 }
 
 /// Something flows: what doesn't may be set aside.

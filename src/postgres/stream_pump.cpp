@@ -113,7 +113,12 @@ stream_pump::taken stream_pump::take_frames(std::size_t& bytes) {
 void stream_pump::after_round(std::size_t bytes) {
     if (phase_ == phase::over) return;
     if (phase_ == phase::ending) return collect_end();
-    if (paused_ && !discarding_) return;
+    if (paused_ && !discarding_) {
+        if (!lost_ && !peer_is_gone()) return;
+        // Nobody waits for room in a stream that is over: its end is all that is still wanted.
+        discarding_ = true;
+        return turn_soon();
+    }
     if (lost_) return finish(lost_connection());
     if (bytes >= pace_.burst_bytes) return turn_soon();
     if (is_behind(bytes)) return turn_after_pause();

@@ -70,7 +70,7 @@ def test_healthz_says_that_it_lives_and_readyz_why_it_is_not_ready(db, receiver,
     assert process.get("/healthz")[0] == 200
     assert process.get("/nothing")[0] == 404
     receiver.answer(Reply())
-    process.wait_ready(20)
+    process.wait_ready(90)
 
 
 def test_a_url_that_is_gone_is_named_as_a_target_and_others_go_on(db, receiver, relay):

@@ -26,7 +26,8 @@ def halts(process, database, receiver, *said):
     text = process.wait_not_ready("halted on")
     for part in said:
         assert part in text, text
-    process.wait_log(re.escape(text.partition("\n")[2].strip()))
+    [halted] = [line for line in text.splitlines() if line.startswith("halted on")]
+    process.wait_log(re.escape(halted))
     def at_rest():  # what stands before it is delivered
         [sink] = process.status()["sinks"]
         return sink["in_flight"] == sink["waiting"] == 0

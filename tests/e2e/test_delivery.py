@@ -110,7 +110,7 @@ def test_one_keys_500_does_not_hold_up_the_others_and_it_arrives_in_order_when_i
     assert stall["scope"] == "key" and stall["name"] == "k0" and "HTTP 500" in stall["reason"]
     assert process.status()["in_flight_events"] == 10
     broken.clear()
-    process.wait_settled(20)
+    process.wait_settled(40)
     healed = [number for number in numbers(receiver.requests) if number % 10 == 0]
     assert healed == [0] * (len(healed) - 10) + list(range(0, 100, 10))
 

@@ -79,7 +79,7 @@ def test_401_stalls_the_sink_by_name_and_it_heals_when_the_endpoint_accepts(db, 
     asked = len(receiver.requests)
     assert process.running() and process.delivered("endpoint") == 0
     receiver.answer(Reply())
-    until(lambda: process.delivered("endpoint") == 30, 20, "all are delivered")
+    until(lambda: process.delivered("endpoint") == 30, 90, "all are delivered")
     assert process.wait_ready()
     assert asked < 100, "a sink that stalls is asked now and then only"
     assert len(receiver.requests) - asked <= 30 + 32
@@ -101,7 +101,7 @@ def test_a_path_that_is_missing_or_gone_stalls_by_name_and_alone(db, receiver, r
     insert(db, "there", "t0")
     until(lambda: process.delivered("endpoint") == 6, what="the other path still goes on")
     missing.clear()
-    until(lambda: process.delivered("endpoint") == 11, 20, "the path goes on when it answers")
+    until(lambda: process.delivered("endpoint") == 11, 90, "the path goes on when it answers")
     process.wait_ready()
     accepted = [request.headers["x-walrelay-key"] for request in receiver.requests[-5:]]
     assert sorted(accepted) == [f"g{number}" for number in range(5)]
@@ -184,7 +184,7 @@ def test_a_redirect_is_never_followed(db, receiver, other_receiver, relay):
     assert other_receiver.connections == 0
     assert {request.path for request in receiver.requests} == {"/in"}
     receiver.answer(Reply())
-    until(lambda: process.delivered("endpoint") == 1, what="it is delivered")
+    until(lambda: process.delivered("endpoint") == 1, 90, "it is delivered")
     assert other_receiver.requests == []
     assert "secret" not in process.log()
 

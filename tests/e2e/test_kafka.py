@@ -268,7 +268,7 @@ def test_a_row_for_kafka_and_http_is_acknowledged_only_when_both_have_it(
     process.wait_not_ready(missing)
     assert not is_acknowledged(start), "HTTP alone is not enough"
     broker.create_topic(missing)
-    until(lambda: is_acknowledged(start), 15, "both have it")
+    until(lambda: is_acknowledged(start), 90, "both have it")
     assert len(broker.everything(missing)) == 1 == len(broker.everything(there))
     assert len(receiver.requests) == 2
 

@@ -304,7 +304,7 @@ def test_b5_an_unknown_topic_stalls_alone_says_so_and_goes_on_when_it_exists(db,
     db.sql(insert, {"topic": there})
     until(lambda: process.delivered("events") == 100, what="the other topic still goes on")
     broker.create_topic(missing)
-    until(lambda: process.delivered("events") == 150, 30, "it goes on once the topic exists")
+    until(lambda: process.delivered("events") == 150, 90, "it goes on once the topic exists")
     process.wait_ready()
     records = broker.everything(missing)
     assert_all_arrived(records, range(1, 51))

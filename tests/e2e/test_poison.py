@@ -164,7 +164,7 @@ def test_a_halt_on_the_very_first_row_is_in_the_record(db, receiver, relay):
     event = db.value("SELECT walrelay.emit('stray', '{}')")
     until(
         lambda: event in (db.value("SELECT halt FROM walrelay.progress") or ""),
-        5,
+        20,
         "the record names the row",
     )
 

@@ -173,7 +173,7 @@ def test_a_queue_whose_path_is_missing_stalls_alone(queues, receiver, relay):
     until(lambda: process.delivered("workers") == 5, what="the other queue goes on")
     assert "/mails" in process.wait_not_ready("404")
     missing.clear()
-    until(lambda: process.delivered("workers") == 10, 20, "the queue goes on when it answers")
+    until(lambda: process.delivered("workers") == 10, 90, "the queue goes on when it answers")
     accepted = inputs(receiver.requests[-5:])
     assert accepted == [0, 1, 2, 3, 4]
 

@@ -230,6 +230,7 @@ def test_the_exit_codes_of_the_readme_are_those_of_the_program(db, relay, tmp_pa
     until(lambda: process.delivered("nothing") == 1, what="an event is delivered")
     assert process.stop() == 0
     assert run_command("status", "-c", process.file, "--ready").returncode == 1
+    until(lambda: db.slot_state()[0] is None, what="the server has let the slot go")
     db.sql("SELECT pg_drop_replication_slot(%s)", [db.slot])
     db.create_slot()
     process.start()

@@ -162,7 +162,7 @@ def test_a_window_that_does_not_empty_refuses_the_map_and_the_stream_goes_on(db,
     emit(db, 21, 40, keys=3)  # their first frame is kept back
     process.wait_log("not reloaded.*20 events that were read could not be delivered within 10 s")
     receiver.answer(Reply())
-    wait_all_acknowledged(db, 41)
+    wait_all_acknowledged(db, 41, 90)
     assert set(numbers(receiver.requests)) == set(range(1, 42))
     assert {request.path for request in receiver.requests} == {"/in"}
 
@@ -368,14 +368,14 @@ def test_a_held_key_stays_held_over_a_reload_and_heals_in_order(db, receiver, re
         return Reply(gate=gate)
 
     receiver.answer(hangs)
-    until(lambda: hanging, 20, "its attempt hangs")
+    until(lambda: hanging, 90, "its attempt hangs")
     assert process.reload(sink_map(db, receiver, "/new", limits=limits))
     gate.open()
     receiver.answer(lambda one: Reply(500 if one.headers["x-walrelay-key"] == "k0" else 200))
-    until(lambda: process.status()["sinks"][0]["held_keys"] == 1, 10, "it still is")
+    until(lambda: process.status()["sinks"][0]["held_keys"] == 1, what="it still is")
     emit(db, 200, 209, keys=5)
     receiver.answer(Reply())
-    until(lambda: process.status()["sinks"][0]["held_keys"] == 0, 60, process.status)
+    until(lambda: process.status()["sinks"][0]["held_keys"] == 0, 90, process.status)
     wait_all_acknowledged(db, 210)
     logs = by_key(receiver.requests)
     assert set(numbers(receiver.requests)) == set(range(211))

@@ -36,7 +36,7 @@ def test_a_fast_stop_is_not_held_up_by_an_idle_relay(own_db, receiver, relay):
     emit(own_db, 0, 9)
     receiver.wait_for(10)
     process.wait_settled()
-    assert stop_and_measure(own_db.cluster, "fast", 7) <= 2
+    assert stop_and_measure(own_db.cluster, "fast", 20) <= 4.5
     process.wait_not_ready("")
     restarts_and_all_arrives(own_db, receiver, process, 10)
 
@@ -58,7 +58,7 @@ def test_a_smart_stop_is_not_held_up_by_an_idle_relay(own_db, receiver, relay):
         "the relay closes its idle session",
     )
     assert own_db.slot_state()[0], "the stream goes on"
-    assert stop_and_measure(own_db.cluster, "smart", 7) <= 2
+    assert stop_and_measure(own_db.cluster, "smart", 20) <= 4.5
     restarts_and_all_arrives(own_db, receiver, process, 10)
 
 
@@ -68,7 +68,7 @@ def test_a_fast_stop_is_not_held_up_by_undelivered_rows(own_db, receiver, relay)
     process = relay(to_http(own_db, receiver)).wait_ready()
     emit(own_db, 0, 49, keys=10)
     receiver.wait_for(10)
-    stop_and_measure(own_db.cluster, "fast", 7)
+    stop_and_measure(own_db.cluster, "fast", 20)
     restarts_and_all_arrives(own_db, receiver, process, 50)
 
 
@@ -109,5 +109,5 @@ def test_a_fast_stop_under_load_loses_nothing(own_db, receiver, relay):
     for first in range(0, 3000, 100):
         emit(own_db, first, first + 99, keys=20)
     receiver.wait_for(500)
-    stop_and_measure(own_db.cluster, "fast", 7)
+    stop_and_measure(own_db.cluster, "fast", 20)
     restarts_and_all_arrives(own_db, receiver, process, 3000)

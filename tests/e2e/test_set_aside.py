@@ -389,7 +389,7 @@ def test_a_limit_of_attempts_parks_what_may_pass_but_not_while_the_sink_is_down(
     assert waiting(db) == alone, "an outage isn't the events' fault"
     stays(lambda: waiting(db) == alone, 0.5, "nor is it later")
     receiver.answer(Reply())
-    until(lambda: process.delivered("endpoint") == 13, 30, "all the others arrive")
+    until(lambda: process.delivered("endpoint") == 13, 90, "all the others arrive")
     assert waiting(db) == alone
 
 

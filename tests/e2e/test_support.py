@@ -76,7 +76,7 @@ def test_the_receiver_holds_an_answer_until_its_gate_opens(receiver):
         with pytest.raises(TimeoutError):
             client.recv(1)
         gate.open()
-        client.settimeout(5)
+        client.settimeout(30)
         assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
@@ -115,7 +115,7 @@ def test_the_broker_makes_no_topic_by_itself_and_keeps_records_over_a_crash(new_
     broker.kill()
     broker.start()
     assert [record.value for record in broker.everything(topic)] == [b"kept"]
-    assert "never-made" not in broker.admin().list_topics(timeout=5).topics
+    assert "never-made" not in broker.admin().list_topics(timeout=30).topics
     failures = []
     producer.produce("never-made", b"lost", on_delivery=lambda error, _: failures.append(error))
     until(lambda: producer.poll(0.1) and failures, 30, "the record for an unknown topic fails")

@@ -69,6 +69,7 @@ struct fake_sink {
     std::set<engine::aside_id> fed_over;  ///< rows of the store that are resolved, not yet there
     std::set<std::string> held_keys;      ///< since when they were looked at
     std::map<std::string, time_point> succeeded_at;  ///< by key, in this process
+    std::set<std::size_t> failed_targets;            ///< without a success since
     std::uint32_t parked_in_row = 0;                 ///< without a success, in this process
     std::size_t most_at_once = 0;
 
@@ -84,6 +85,7 @@ struct fake_sink {
         fed_over.clear();
         held_keys.clear();
         succeeded_at.clear();
+        failed_targets.clear();
         parked_in_row = 0;
         full = false;
     }

@@ -332,7 +332,7 @@ void world::connect() {
     read_open_ = false;
     for (std::size_t index = 0; index < sinks_.size(); ++index) {
         // A target that stalls is remembered, and forgotten after a while: that takes a wake-up.
-        if (!relay_->sink(index).stalled() && relay_->sink(index).wake_at() != never)
+        if (!relay_->sink(index).targets_stall() && relay_->sink(index).wake_at() != never)
             fail("a new stream begins with a wake-up for a record of the last one");
     }
     pump();

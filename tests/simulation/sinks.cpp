@@ -133,6 +133,7 @@ void world::end_attempt_of(std::size_t index) {
         const bool beside = ended.stored != 0 && !store_.rows().at(ended.stored).holds_key;
         sink.succeeded_at[beside ? "redriven" : ended.row->key] = now_;
         sink.parked_in_row = 0;
+        sink.failed_targets.erase(ended.row->target);
     }
     if (ended.stored != 0) {
         account_of_fed(index, ended, meant, seen);
@@ -207,8 +208,13 @@ void world::account(std::size_t index, const wire_attempt& ended, const engine::
                      (meant.what == what::batch && ended.alone) ||
                      (meant.what == what::event && one.refusals >= 3);
         one.transient = meant.what == what::transient;
-        if (meant.what == what::batch) one.suspect = true;
-        if (meant.what == what::target) one.suspect = false;
+        if (meant.what == what::target) sink.failed_targets.insert(ended.row->target);
+        const bool may_wait_long = sink.failed_targets.contains(ended.row->target);
+        if (meant.what == what::batch) one.suspect = !may_wait_long;
+        if (meant.what != what::target) return;
+        for (auto& [number, other] : sink.open) {
+            if (other.row->target == ended.row->target) other.suspect = false;
+        }
         return;
     }
     // A success behind an older record that failed is sent again, or that one would be the last.
@@ -232,10 +238,11 @@ void world::account_of_departure(std::size_t index, const wire_attempt& ended) {
     const engine::retry_limits& limits = options_.retries;
     const bool spent = one.transient && (limits.max_attempts > 0 || limits.max_age.count() > 0);
     one.gave_up = one.blamed || spent;
-    if (one.blamed) count_parked(sink);
     const bool parked_alone = ended.row->policy == config::error_policy::park &&
                               !relay_->sink(index).held(lane_of(ended.row->key));
     one.passable = !ended.row->keyed() || parked_alone;
+    // Of the others that are spent only the engine knows whether they were parked or held.
+    if (one.blamed || (spent && ended.row->keyed() && parked_alone)) count_parked(sink);
     if (one.passable) ended.row->out_of_order.insert(index);
 }
 

@@ -183,9 +183,9 @@ public:
     /// Of these, those that the stream brought.
     [[nodiscard]] std::size_t from_stream() const noexcept { return order_.size(); }
 
-    [[nodiscard]] bool stalled() const noexcept {
-        return barrier_.failures > 0 || !targets_.empty();
-    }
+    [[nodiscard]] bool stalled() const noexcept { return barrier_.failures > 0 || targets_stall(); }
+
+    [[nodiscard]] bool targets_stall() const noexcept { return !targets_.empty(); }
 
     /// At most `most`; the sink's own first, then targets, then lanes that have failed.
     [[nodiscard]] std::vector<stall_info> stalls(std::size_t most) const;
@@ -298,6 +298,7 @@ private:
                    time_point now);
     void suspect(delivery_index at);
     void clear_suspicion(delivery_index at);
+    void clear_suspicion_of_lane(delivery_index at);
     verdict succeeded(delivery_index at, time_point now);
     void note_success(const delivery& one, time_point now);
     verdict give_up(delivery_index at, const outcome& seen, time_point now);

@@ -87,6 +87,8 @@ void connection::on_addresses(const boost::system::error_code& failure,
         return fail(outcome_class::transient, "resolve " + settings_.server + ": " +
                                                   (failure ? failure.message() : "no address"));
     }
+    if (called_off_)
+        return fail(outcome_class::transient, "resolve " + settings_.server + ": too late");
     addresses_ = found;
     connect_to_all(now());
 }
@@ -134,6 +136,9 @@ std::string connection::connecting_to() const {
 }
 
 void connection::on_open() {
+    // This process may have been frozen for long: another relay may have sent this meanwhile.
+    if (called_off_ || now() >= connect_ends_)
+        return fail(outcome_class::transient, connecting_to() + ": too late");
     settings_.answered = addresses_[next_address_ - 1];
     opened_at_ = now();
     transport_->read();
@@ -296,7 +301,8 @@ void connection::expire(time_point now) {
             return fail(outcome_class::transient,
                         "resolve " + settings_.server + ": no answer from the name server");
         case state::connecting:
-            if (settings_.answered == addresses_[next_address_ - 1]) settings_.answered.reset();
+            if (!called_off_ && settings_.answered == addresses_[next_address_ - 1])
+                settings_.answered.reset();
             // Slow and not dead, perhaps: with more time, behind the others.
             if (next_address_ <= first_looks_ && next_address_ < addresses_.size())
                 addresses_.push_back(addresses_[next_address_ - 1]);

@@ -184,7 +184,7 @@ TEST_CASE("the next host of a list is asked when one is closed, unknown or silen
     CHECK(on.ask(*after_unknown, "SELECT 1") == "1");
     auto after_silent = on.open(
         "host=127.0.0.1,127.0.0.1 port=" + std::to_string(silent.port()) + "," + good + rest, false,
-        std::chrono::seconds{1});
+        std::chrono::seconds{6});
     REQUIRE(after_silent);
     CHECK(on.ask(**after_silent, "SELECT 1") == "1");
 }

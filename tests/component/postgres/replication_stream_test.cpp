@@ -100,19 +100,24 @@ TEST_CASE("a pause longer than wal_sender_timeout is survived while statuses are
     (*stream)->resume();
     const auto begun = std::chrono::steady_clock::now();
     auto next_status = begun;
-    on.until([&] {
+    const auto answer = [&] {
         const auto now = std::chrono::steady_clock::now();
-        if (now >= next_status) {
-            CHECK((*stream)->send_status(status_of(lsn{}, lsn{})));
-            next_status = now + std::chrono::milliseconds{200};
-        }
-        return now - begun > std::chrono::seconds{5};
+        if (now < next_status) return;
+        CHECK((*stream)->send_status(status_of(lsn{}, lsn{})));
+        next_status = now + std::chrono::milliseconds{200};
+    };
+    on.until([&] {
+        answer();
+        return std::chrono::steady_clock::now() - begun > std::chrono::seconds{5};
     });
     CHECK_FALSE(record.end);
     CHECK(record.frames == 10);
     record.stop_after = SIZE_MAX;
     (*stream)->resume();
-    CHECK(on.until([&] { return record.inserts == 50000; }));
+    CHECK(on.until([&] {
+        answer();
+        return record.inserts == 50000;
+    }));
     CHECK_FALSE(record.end);
 }
 
@@ -169,6 +174,26 @@ TEST_CASE("a walsender that an operator ends says 57P01, reading or paused") {
         CHECK(record.ends == 1);
         slot.wait_until_free();
     }
+}
+
+TEST_CASE("a stream that is over is read to its end though its reader pauses once more") {
+    auto& cluster = shared_cluster();
+    const test_slot slot{cluster, "half_read"};
+    insert_items(cluster, 60);  // less than the sockets hold
+    loop on;
+    stream_record record;
+    auto stream = start_stream(on, cluster, slot.name(), record);
+    REQUIRE(stream);
+    record.stop_after = 10;
+    (*stream)->resume();
+    REQUIRE(on.until([&] { return record.frames == 10; }));
+    cluster.sql("SELECT pg_terminate_backend(" + pid_of(**stream) + ")");
+    REQUIRE(on.until([&] { return (*stream)->peer_is_gone(); }));
+    record.stop_after = 20;
+    (*stream)->resume();
+    REQUIRE(on.until([&] { return record.end.has_value(); }));
+    CHECK(record.end->sqlstate == "57P01");
+    CHECK(record.frames == 20);
 }
 
 TEST_CASE("a fast stop is a proper end for a stream that answers, and isn't held up by it") {

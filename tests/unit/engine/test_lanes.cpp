@@ -276,16 +276,22 @@ TEST_CASE("a record that is refused alone while the sink refuses all is sent alo
 
 TEST_CASE("a record of a refused batch whose topic is gone holds up no other topic", "[lanes]") {
     bench one{lane_depth::pipelined};
-    static_cast<void>(one.add(1, 404));
-    const auto refused = one.decisions.next(0, start);
-    one.decisions.attempt_ended(refused->token, {outcome_class::batch, "no"}, start);
+    for (const std::uint64_t key : {1, 1, 2})
+        static_cast<void>(one.add(key, 404));
+    std::vector<engine::attempt_token> batch;
+    while (const auto sent = one.decisions.next(0, start))
+        batch.push_back(sent->token);
+    REQUIRE(batch.size() == 3);
+    for (const engine::attempt_token& sent : batch)
+        one.decisions.attempt_ended(sent, {outcome_class::batch, "no"}, start);
     const time_point later = start + 1min;
     const auto alone = one.decisions.next(0, later);
     one.decisions.attempt_ended(alone->token, {outcome_class::target, "no topic"}, later);
-    for (std::uint64_t key = 2; key <= 3; ++key)
+    for (const std::uint64_t key : {3, 4})
         static_cast<void>(one.add(key));
     CHECK(one.decisions.next(0, later));
     CHECK(one.decisions.next(0, later));
+    CHECK_FALSE(one.decisions.next(0, later));
 }
 
 TEST_CASE("a full sink gets the same record first when it has room", "[lanes]") {

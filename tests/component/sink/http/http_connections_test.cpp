@@ -1,4 +1,5 @@
 #include <atomic>
+#include <thread>
 
 #include "http_fixture.hpp"
 #include "http_server.hpp"
@@ -199,17 +200,35 @@ TEST_CASE("a sink that goes away with attempts on the wire is never heard of aga
 
 TEST_CASE("purge leaves what is on the wire to its outcome") {
     gate hold;
+    std::atomic<bool> came = false;
     const http_server server{[&](peer& client) {
         client.request();
+        came = true;
         hold.wait();
         client.send(ok);
     }};
     http_fixture fixture{server.url()};
     const auto attempt = fixture.start();
+    fixture.run_until([&] { return came.load(); });
     fixture.sink->purge();
     CHECK(fixture.sink->in_flight() == 1);
     hold.open();
     CHECK(fixture.finish(attempt).what == outcome_class::delivered);
+}
+
+TEST_CASE("what was purged is not sent though its connection opens in the same moment") {
+    std::atomic<int> requests = 0;
+    const http_server server{[&](peer& client) {
+        if (!client.request().empty()) ++requests;
+    }};
+    http_fixture fixture{server.url()};
+    const auto attempt = fixture.start();
+    while (server.connections() == 0)  // and the loop doesn't know it yet
+        std::this_thread::yield();
+    fixture.sink->purge();
+    CHECK(fixture.finish(attempt).what == outcome_class::transient);
+    fixture.sink.reset();
+    CHECK(requests == 0);
 }
 
 TEST_CASE("what was purged is not sent once more when a reused connection dies") {

@@ -118,7 +118,7 @@ TEST_CASE("a purge while the broker is away ends as well", "[kafka]") {
         REQUIRE(relay.send(kafka_fixture::record("orders", "k", "{}")) == admission::pending);
     }
     relay.out->purge();
-    REQUIRE(relay.run_until([&] { return relay.out->in_flight() == 0; }, std::chrono::seconds{5}));
+    REQUIRE(relay.run_until([&] { return relay.out->in_flight() == 0; }));
     CHECK(relay.heard.told == 101);
     CHECK(relay.heard.each_once());
     CHECK(relay.heard.count(outcome_class::transient) == 100);
