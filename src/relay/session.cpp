@@ -19,6 +19,9 @@ namespace {
 constexpr duration fruitful_life = std::chrono::seconds{30};
 constexpr std::uint32_t barren_streams_max = 3;
 constexpr duration drain_limit = std::chrono::seconds{10};
+/// Between two looks whether the server has ended the stream: each is a system call, and no relay
+/// takes the slot and sends in less.
+constexpr duration between_looks = std::chrono::milliseconds{1};
 constexpr duration server_shutdown_grace = std::chrono::seconds{5};
 constexpr duration last_record_limit = std::chrono::seconds{2};
 /// What is due already, and was not done, waits for something else (a sink that is full, a record
@@ -314,7 +317,9 @@ void relay::tick() {
     ticking_ = true;
     const time_point at = now();
     engine::engine& decisions = desk_.decisions();
-    if (desk_.sending() && stream_->peer_is_gone()) {
+    const bool look = desk_.sending() && at - last_look_ >= between_looks;
+    if (look) last_look_ = at;
+    if (look && stream_->peer_is_gone()) {
         // The slot may be another relay's by now: this process was frozen, or reads nothing while a
         // limit is full. Then only a message tells the stream that it is over.
         desk_.stop_sending();

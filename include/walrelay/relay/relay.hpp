@@ -159,6 +159,7 @@ private:
     std::optional<time_point> out_of_reach_since_;  ///< the first attempt without any answer
     std::uint64_t slot_retained_bytes_ = 0;
     std::uint64_t publications_checked_at_ = 0;  ///< WAL position of the last look at the catalog
+    time_point last_look_{};
     time_point last_probe_{};
     time_point last_catalog_check_{};
     time_point last_pause_look_{};
